@@ -1,0 +1,1 @@
+//! Topics to subscribers: encode-once broadcast in one order per topic.

@@ -1,0 +1,1 @@
+//! The Phoenix channels protocol as values: messages, serializers and the session state machine.

@@ -1,0 +1,1 @@
+//! Phoenix Sockets and Channels for Rust, on tokio and axum.

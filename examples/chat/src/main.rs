@@ -1,0 +1,2 @@
+//! A chat in the browser.
+fn main() {}
