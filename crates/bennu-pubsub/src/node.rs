@@ -30,8 +30,13 @@ pub(crate) struct Subscribers {
 }
 
 enum Slot {
-    Free { next: u32 },
-    Taken { subscriber: Arc<dyn Subscriber>, key: u64 },
+    Free {
+        next: u32,
+    },
+    Taken {
+        subscriber: Arc<dyn Subscriber>,
+        key: u64,
+    },
 }
 
 struct Backlog {
@@ -96,15 +101,20 @@ impl Subscribers {
         }
         let started = self.backlog.is_none();
         let ranges = self.slots.len().div_ceil(RANGE);
-        let backlog =
-            self.backlog.get_or_insert_with(|| Box::new(Backlog { queue: VecDeque::new(), heard: vec![0; ranges] }));
+        let backlog = self.backlog.get_or_insert_with(|| {
+            Box::new(Backlog {
+                queue: VecDeque::new(),
+                heard: vec![0; ranges],
+            })
+        });
         backlog.queue.push_back(broadcast.clone());
         let over = backlog.queue.len() > BACKLOG_MESSAGES_MAX;
         if let Some(origin) = origin {
             self.catch_up(origin.slot as usize / RANGE, Some(origin));
         }
         if over {
-            let oldest = self.backlog.as_ref().map_or(0, |it| it.queue.len()) - BACKLOG_MESSAGES_MAX;
+            let oldest =
+                self.backlog.as_ref().map_or(0, |it| it.queue.len()) - BACKLOG_MESSAGES_MAX;
             for _ in 0..oldest {
                 while !self.step_oldest() {}
             }
@@ -126,8 +136,12 @@ impl Subscribers {
     /// Serves one range with the oldest broadcast, and takes that off the backlog when no range needs it any
     /// more; then true.
     fn step_oldest(&mut self) -> bool {
-        let Some(backlog) = &mut self.backlog else { return true };
-        let Some(oldest) = backlog.queue.front().cloned() else { return true };
+        let Some(backlog) = &mut self.backlog else {
+            return true;
+        };
+        let Some(oldest) = backlog.queue.front().cloned() else {
+            return true;
+        };
         if let Some(range) = backlog.heard.iter().position(|heard| *heard == 0) {
             if let Some(heard) = backlog.heard.get_mut(range) {
                 *heard = 1;
@@ -144,13 +158,21 @@ impl Subscribers {
 
     /// Delivers to one range what it hasn't heard. `origin` belongs to the newest broadcast.
     fn catch_up(&mut self, range: usize, origin: Option<Origin>) {
-        let Some(backlog) = &mut self.backlog else { return };
-        let Some(heard) = backlog.heard.get_mut(range) else { return };
+        let Some(backlog) = &mut self.backlog else {
+            return;
+        };
+        let Some(heard) = backlog.heard.get_mut(range) else {
+            return;
+        };
         let from = std::mem::replace(heard, backlog.queue.len());
         let missed: Vec<_> = backlog.queue.iter().skip(from).cloned().collect();
         let newest = missed.len().wrapping_sub(1);
         for (at, broadcast) in missed.iter().enumerate() {
-            self.deliver(self.slots_of(range), broadcast, origin.filter(|_| at == newest));
+            self.deliver(
+                self.slots_of(range),
+                broadcast,
+                origin.filter(|_| at == newest),
+            );
         }
     }
 

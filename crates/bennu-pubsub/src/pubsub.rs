@@ -60,14 +60,25 @@ impl PubSub {
     #[must_use]
     pub fn with_adapter(adapter: Box<dyn Adapter>) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { registry: Arc::new(Registry { shards, hasher: RandomState::new(), adapter }) }
+        Self {
+            registry: Arc::new(Registry {
+                shards,
+                hasher: RandomState::new(),
+                adapter,
+            }),
+        }
     }
 
     /// Adds `subscriber` to `topic`, in constant time. It hears what is broadcast from now on, under `key`,
     /// until the subscription is dropped. The same subscriber may subscribe several times, and then hears a
     /// broadcast as often.
     #[must_use = "dropping a subscription unsubscribes it"]
-    pub fn subscribe(&self, topic: impl Into<Topic>, subscriber: Arc<dyn Subscriber>, key: u64) -> Subscription {
+    pub fn subscribe(
+        &self,
+        topic: impl Into<Topic>,
+        subscriber: Arc<dyn Subscriber>,
+        key: u64,
+    ) -> Subscription {
         let topic = topic.into();
         let node = {
             let mut shard = self.registry.shard(&topic);
@@ -100,7 +111,11 @@ impl PubSub {
 
     /// Delivers `broadcast` to the subscribers of its topic on this node. Phoenix's `local_broadcast/3`.
     pub fn local_broadcast(&self, broadcast: &Arc<Broadcast>) {
-        let node = self.registry.shard(broadcast.topic()).get(broadcast.topic()).cloned();
+        let node = self
+            .registry
+            .shard(broadcast.topic())
+            .get(broadcast.topic())
+            .cloned();
         if let Some(node) = node {
             node.broadcast(broadcast, None);
         }
@@ -115,7 +130,10 @@ impl PubSub {
     /// How many subscriptions `topic` has on this node.
     #[must_use]
     pub fn subscriptions(&self, topic: &Topic) -> usize {
-        self.registry.shard(topic).get(topic).map_or(0, |it| it.subscriptions.load(Ordering::Relaxed) as usize)
+        self.registry
+            .shard(topic)
+            .get(topic)
+            .map_or(0, |it| it.subscriptions.load(Ordering::Relaxed) as usize)
     }
 }
 
@@ -141,7 +159,13 @@ impl Subscription {
 
     fn publish(&self, broadcast: &Arc<Broadcast>, echo: bool) {
         debug_assert_eq!(broadcast.topic(), self.topic());
-        self.node.broadcast(broadcast, Some(Origin { slot: self.slot, echo }));
+        self.node.broadcast(
+            broadcast,
+            Some(Origin {
+                slot: self.slot,
+                echo,
+            }),
+        );
         if let Some(registry) = self.node.registry.upgrade() {
             registry.adapter.publish(broadcast);
         }
@@ -179,11 +203,15 @@ impl Drop for Subscription {
         if self.node.subscriptions.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
-        let Some(registry) = self.node.registry.upgrade() else { return };
+        let Some(registry) = self.node.registry.upgrade() else {
+            return;
+        };
         let mut shard = registry.shard(&self.node.topic);
         // Somebody may have subscribed since, or even have made a new node of the same name.
         if self.node.subscriptions.load(Ordering::Acquire) == 0
-            && shard.get(&self.node.topic).is_some_and(|it| Arc::ptr_eq(it, &self.node))
+            && shard
+                .get(&self.node.topic)
+                .is_some_and(|it| Arc::ptr_eq(it, &self.node))
         {
             shard.remove(&self.node.topic);
         }
@@ -217,7 +245,9 @@ impl fmt::Debug for PubSub {
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").field("topic", self.topic()).finish_non_exhaustive()
+        f.debug_struct("Subscription")
+            .field("topic", self.topic())
+            .finish_non_exhaustive()
     }
 }
 

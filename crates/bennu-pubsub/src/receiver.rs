@@ -34,9 +34,16 @@ struct Inbox {
 impl Receiver {
     pub(crate) fn new(pubsub: &PubSub, topic: Topic) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE_MESSAGES_MAX);
-        let inbox = Arc::new(Inbox { queue: sender, missed: AtomicU64::new(0) });
+        let inbox = Arc::new(Inbox {
+            queue: sender,
+            missed: AtomicU64::new(0),
+        });
         let subscription = pubsub.subscribe(topic, inbox.clone(), 0);
-        Self { queue, inbox, subscription }
+        Self {
+            queue,
+            inbox,
+            subscription,
+        }
     }
 
     /// Waits for the next broadcast. It can be dropped at any time without losing one.
@@ -82,6 +89,9 @@ impl Subscriber for Inbox {
 
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver").field("topic", self.topic()).field("missed", &self.missed()).finish_non_exhaustive()
+        f.debug_struct("Receiver")
+            .field("topic", self.topic())
+            .field("missed", &self.missed())
+            .finish_non_exhaustive()
     }
 }

@@ -9,13 +9,13 @@ mod actions;
 mod channels;
 mod joining;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::VecDeque};
 
 pub use actions::Action;
 use actions::Actions;
 pub use channels::ChannelId;
 use channels::{Channel, Channels, Phase};
-use joining::{Joining, Load};
+use joining::Load;
 
 use crate::{Message, Name, Outbound, Payload, Ref, Reply, Topic};
 
@@ -78,6 +78,8 @@ impl Default for Limits {
 pub struct Session {
     channels: Channels,
     actions: Actions,
+    /// What waited for joins that are decided now, to be taken once more.
+    replay: VecDeque<Message>,
     /// What all the joining channels' queues hold together.
     load: Load,
     limits: Load,
@@ -124,6 +126,7 @@ impl Session {
         Self {
             channels: Channels::default(),
             actions: Actions::default(),
+            replay: VecDeque::new(),
             load: Load::default(),
             limits: Load {
                 messages: clamp(limits.joining_messages_max),
@@ -216,10 +219,9 @@ impl Session {
         let Some(joining) = channel.take_joining() else {
             return;
         };
-        let topic = channel.topic.clone();
         self.actions.verdict(channel, &joining, OK, response);
         self.actions.push(Action::Joined { id });
-        self.replay(&topic, joining);
+        self.replay.extend(joining.queue);
     }
 
     /// The channel's join said no, with what the client is to be told.
@@ -235,7 +237,7 @@ impl Session {
             return;
         };
         self.actions.verdict(&channel, &joining, ERROR, response);
-        self.replay(&channel.topic, joining);
+        self.replay.extend(joining.queue);
     }
 
     /// The channel's join panicked, or gave no verdict.
@@ -256,23 +258,13 @@ impl Session {
             status: Cow::Borrowed(OK),
             response: Payload::empty(),
         })));
-        self.actions.end(
-            channel.join_ref,
-            &channel.topic,
-            PHX_CLOSE,
-            Payload::empty(),
-        );
+        self.actions.close(channel);
     }
 
     /// The channel stopped of its own accord. One that is still joining counts as crashed.
     pub fn stopped(&mut self, id: ChannelId) {
         match self.channels.remove_joined(id) {
-            Some(channel) => self.actions.end(
-                channel.join_ref,
-                &channel.topic,
-                PHX_CLOSE,
-                Payload::empty(),
-            ),
+            Some(channel) => self.actions.close(channel),
             None => self.join_crashed(id),
         }
     }
@@ -293,8 +285,28 @@ impl Session {
     }
 
     /// What is to be done next; in this order, and before the next call of anything else.
+    ///
+    /// What waited for a join is taken once more here, a message at a time: what the runtime says of one, that the channel
+    /// left for example, is known when the next is looked at.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop()
+        loop {
+            if let Some(action) = self.actions.pop() {
+                return Some(action);
+            }
+            let Some(message) = self.replay.pop_front() else {
+                self.replay = VecDeque::new();
+                return None;
+            };
+            self.load.remove(&message);
+            // A topic that was routed once is routed again.
+            self.receive(message, |_| true);
+        }
+    }
+
+    /// An event could not be queued behind the ones its channel has not read yet: the client is told so.
+    pub fn overflowed(&mut self, message: Message) {
+        self.actions
+            .refuse(message.join_ref.clone(), message, TOO_MANY_QUEUED);
     }
 
     /// How many channels there are, joining and leaving ones among them.
@@ -336,20 +348,6 @@ impl Session {
         let channel = Channel::joining(id, topic, &message);
         self.actions.join(&channel, message);
         self.channels.insert(channel);
-    }
-
-    /// Takes what waited for a join once more. When another join is among it, the rest waits for that one.
-    fn replay(&mut self, topic: &str, joining: Joining) {
-        let mut queue = joining.queue;
-        while let Some(message) = queue.pop_front() {
-            self.load.remove(&message);
-            // A topic that was routed once is routed again.
-            self.receive(message, |_| true);
-            if let Some(joining) = self.channels.get_mut(topic).and_then(Channel::joining_mut) {
-                joining.queue = queue;
-                return;
-            }
-        }
     }
 }
 

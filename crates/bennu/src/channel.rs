@@ -99,17 +99,29 @@ pub trait Channel: Send + Sync + Sized + 'static {
     ) -> impl Future<Output = Result<Joined<Self>>> + Send;
 
     /// An event from the client.
-    fn handle_in(&mut self, event: Self::In, cx: &Context<Self>) -> impl Future<Output = Result> + Send;
+    fn handle_in(
+        &mut self,
+        event: Self::In,
+        cx: &Context<Self>,
+    ) -> impl Future<Output = Result> + Send;
 
     /// A broadcast of an intercepted event, or of a topic the channel subscribed to with
     /// [`Context::subscribe`]. By default it is pushed to the client, under the channel's own topic.
-    fn handle_out(&mut self, out: &Broadcast, cx: &Context<Self>) -> impl Future<Output = Result<()>> + Send {
+    fn handle_out(
+        &mut self,
+        out: &Broadcast,
+        cx: &Context<Self>,
+    ) -> impl Future<Output = Result<()>> + Send {
         cx.push(out.event(), out.payload());
         async { Ok(()) }
     }
 
     /// A message from another task. By default it is ignored.
-    fn handle_info(&mut self, info: Self::Info, cx: &Context<Self>) -> impl Future<Output = Result<()>> + Send {
+    fn handle_info(
+        &mut self,
+        info: Self::Info,
+        cx: &Context<Self>,
+    ) -> impl Future<Output = Result<()>> + Send {
         let _ = (info, cx);
         async { Ok(()) }
     }
@@ -150,12 +162,18 @@ pub struct Joined<C> {
 impl<C> Joined<C> {
     /// Replies to the join with `response` (any JSON value, or `Bytes`) in place of `{}`.
     pub fn with_reply(channel: C, response: impl Serialize) -> Self {
-        Self { channel, answer: Reply::with(response).0 }
+        Self {
+            channel,
+            answer: Reply::with(response).0,
+        }
     }
 }
 
 impl<C> From<C> for Joined<C> {
     fn from(channel: C) -> Self {
-        Self { channel, answer: Reply::ok().0 }
+        Self {
+            channel,
+            answer: Reply::ok().0,
+        }
     }
 }

@@ -45,7 +45,10 @@ impl ConnectInfo {
     /// Behind a proxy that is the proxy's.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.parts.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>().map(|it| it.0)
+        self.parts
+            .extensions
+            .get::<axum::extract::ConnectInfo<SocketAddr>>()
+            .map(|it| it.0)
     }
 
     /// The token a client handed over apart from the address, where the mount's
@@ -68,6 +71,8 @@ impl ConnectInfo {
 impl fmt::Debug for ConnectInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Headers and query carry secrets.
-        f.debug_struct("ConnectInfo").field("path", &self.parts.uri.path()).finish_non_exhaustive()
+        f.debug_struct("ConnectInfo")
+            .field("path", &self.parts.uri.path())
+            .finish_non_exhaustive()
     }
 }

@@ -59,7 +59,10 @@ struct Extra {
 
 enum Effect {
     Push(Bytes),
-    Broadcast { broadcast: Arc<Broadcast>, echo: bool },
+    Broadcast {
+        broadcast: Arc<Broadcast>,
+        echo: bool,
+    },
 }
 
 /// What a callback decided about its channel's life.
@@ -79,7 +82,10 @@ impl<C: Channel> Context<C> {
         join_ref: Ref,
         id: ChannelId,
     ) -> Self {
-        let extra = Extra { held: Some(Vec::new()), relays: Vec::new() };
+        let extra = Extra {
+            held: Some(Vec::new()),
+            relays: Vec::new(),
+        };
         Self {
             conn,
             socket,
@@ -110,7 +116,10 @@ impl<C: Channel> Context<C> {
     /// it was given a `T`.
     #[must_use]
     pub fn assigns<T: Any>(&self) -> Option<&T> {
-        self.route.assigns.as_deref().and_then(|it| it.downcast_ref())
+        self.route
+            .assigns
+            .as_deref()
+            .and_then(|it| it.downcast_ref())
     }
 
     /// Sends an event to this client. `payload` is anything that serializes, or `Bytes` for a binary frame.
@@ -122,7 +131,13 @@ impl<C: Channel> Context<C> {
             let (topic, r#ref) = (self.topic.as_str().into(), &Ref::NULL);
             encode(
                 self.conn.encoding(),
-                &Outgoing::Push { join_ref: &self.join_ref, r#ref, topic, event, payload: &payload },
+                &Outgoing::Push {
+                    join_ref: &self.join_ref,
+                    r#ref,
+                    topic,
+                    event,
+                    payload: &payload,
+                },
             )
         });
         match frame {
@@ -152,7 +167,11 @@ impl<C: Channel> Context<C> {
         let extra = extra.get_or_insert_default();
         if extra.relays.iter().all(|it| *it.topic() != topic) {
             let relay = Arc::new(Relay::all(self.conn.clone()));
-            extra.relays.push(self.conn.pubsub().subscribe(topic, relay, u64::from(self.id.get())));
+            extra.relays.push(
+                self.conn
+                    .pubsub()
+                    .subscribe(topic, relay, u64::from(self.id.get())),
+            );
         }
     }
 
@@ -180,7 +199,11 @@ impl<C: Channel> Context<C> {
     /// Reaches this channel from other tasks.
     #[must_use]
     pub fn handle(&self) -> Handle<C> {
-        Handle { conn: Arc::downgrade(&self.conn), id: self.id, info: std::marker::PhantomData }
+        Handle {
+            conn: Arc::downgrade(&self.conn),
+            id: self.id,
+            info: std::marker::PhantomData,
+        }
     }
 
     /// Ends the channel after this callback and its reply: the client gets `phx_close` and doesn't rejoin.
@@ -197,7 +220,11 @@ impl<C: Channel> Context<C> {
     fn broadcast_as(&self, event: &str, payload: &(impl Serialize + ?Sized), echo: bool) {
         match Payload::new(payload) {
             Ok(payload) => {
-                let broadcast = Arc::new(Broadcast::new(self.topic.clone(), event, payload));
+                let broadcast = Arc::new(Broadcast::new(
+                    self.topic.clone(),
+                    event.to_owned(),
+                    payload,
+                ));
                 self.apply(Effect::Broadcast { broadcast, echo });
             }
             Err(error) => self.unencodable(event, &error),
@@ -213,8 +240,20 @@ impl<C: Channel> Context<C> {
         }
         match (effect, &self.subscription) {
             (Effect::Push(frame), _) => self.conn.send(frame),
-            (Effect::Broadcast { broadcast, echo: true }, Some(place)) => place.broadcast(&broadcast),
-            (Effect::Broadcast { broadcast, echo: false }, Some(place)) => place.broadcast_from(&broadcast),
+            (
+                Effect::Broadcast {
+                    broadcast,
+                    echo: true,
+                },
+                Some(place),
+            ) => place.broadcast(&broadcast),
+            (
+                Effect::Broadcast {
+                    broadcast,
+                    echo: false,
+                },
+                Some(place),
+            ) => place.broadcast_from(&broadcast),
             // In `terminate` the channel has left its topic already.
             (Effect::Broadcast { broadcast, .. }, None) => self.conn.pubsub().broadcast(broadcast),
         }
@@ -237,10 +276,6 @@ impl<C: Channel> Context<C> {
 
 /// The runtime's side of a context.
 impl<C: Channel> Context<C> {
-    pub(crate) fn id(&self) -> ChannelId {
-        self.id
-    }
-
     pub(crate) fn ending(&self) -> Ending {
         match self.ending.load(Ordering::Relaxed) {
             0 => Ending::None,
@@ -258,7 +293,11 @@ impl<C: Channel> Context<C> {
         let key = u64::from(self.id.get());
         self.subscription = Some(match C::INTERCEPT {
             [] => pubsub.subscribe(self.topic.clone(), self.conn.clone(), key),
-            events => pubsub.subscribe(self.topic.clone(), Arc::new(Relay::some(self.conn.clone(), events)), key),
+            events => pubsub.subscribe(
+                self.topic.clone(),
+                Arc::new(Relay::some(self.conn.clone(), events)),
+                key,
+            ),
         });
         let held = {
             let extra = self.extra.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -295,6 +334,11 @@ impl<C: Channel> Context<C> {
         }
     }
 
+    /// An event without a ref made no sense: nobody else will tell of it.
+    pub(crate) fn event_lost(&self) {
+        self.conn.mount().counters.events_undecodable.add(1);
+    }
+
     pub(crate) fn wants_reply(&self) -> bool {
         !self.r#ref.is_null()
     }
@@ -312,7 +356,9 @@ pub struct ReplyTo {
 impl ReplyTo {
     /// Sends `reply`. Nothing happens when the connection is gone; a response that can't be encoded is logged.
     pub fn reply(&self, reply: Reply) {
-        let Some(Answer { status, response }) = reply.0 else { return };
+        let Some(Answer { status, response }) = reply.0 else {
+            return;
+        };
         let sent = response.and_then(|response| {
             self.conn.push(&Outgoing::Reply {
                 join_ref: &self.join_ref,
@@ -342,7 +388,7 @@ impl<C: Channel> Handle<C> {
     ///
     /// The connection is gone, or too much waits for it already. A channel that ended on a connection that
     /// lives takes the message without effect.
-    pub fn send(&self, info: C::Info) -> std::result::Result<(), SendError> {
+    pub fn send(&self, info: C::Info) -> Result<(), SendError> {
         let conn = self.conn.upgrade().ok_or(SendError::Gone)?;
         conn.mail(Mail::Info(self.id, Box::new(info)))
     }
@@ -350,7 +396,11 @@ impl<C: Channel> Handle<C> {
 
 impl<C: Channel> Clone for Handle<C> {
     fn clone(&self) -> Self {
-        Self { conn: self.conn.clone(), id: self.id, info: std::marker::PhantomData }
+        Self {
+            conn: self.conn.clone(),
+            id: self.id,
+            info: std::marker::PhantomData,
+        }
     }
 }
 
@@ -377,18 +427,26 @@ impl std::error::Error for SendError {}
 
 impl<C: Channel> fmt::Debug for Context<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("topic", &self.topic).field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("topic", &self.topic)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for ReplyTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplyTo").field("topic", &self.topic).field("ref", &self.r#ref).finish_non_exhaustive()
+        f.debug_struct("ReplyTo")
+            .field("topic", &self.topic)
+            .field("ref", &self.r#ref)
+            .finish_non_exhaustive()
     }
 }
 
 impl<C: Channel> fmt::Debug for Handle<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Handle")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }

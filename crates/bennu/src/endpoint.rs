@@ -4,13 +4,13 @@ use std::{fmt, sync::Arc};
 
 use axum::Router;
 use bennu_pubsub::{Adapter, PubSub, Receiver, Subscription};
-use bennu_wire::{Broadcast, EncodeError, Payload, Topic};
+use bennu_wire::{Broadcast, Payload, Topic};
 use serde::Serialize;
 
 use crate::{
     RawSocket, Routes, Socket, SocketOptions,
-    runtime::{Channels, Mount, Raw},
-    transport::websocket,
+    runtime::Mount,
+    transport::{Accept, ChannelSockets, RawSockets, websocket},
 };
 
 /// Sockets mounted at paths, and the topics they share. Clones share everything.
@@ -85,11 +85,11 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
     #[must_use]
     pub fn socket_with<S: Socket<App = A>>(self, path: &str, options: SocketOptions) -> Self {
         let routes = Arc::new(S::channels(Routes::new()));
-        self.mount(path, options, |mount, app| {
-            websocket::Accept::new(mount, app, S::connect, move |socket, conn| {
-                Channels::new(socket, routes.clone(), conn)
-            })
-        })
+        let sockets = ChannelSockets::<S> {
+            app: self.app.clone(),
+            routes,
+        };
+        self.mount(path, options, sockets)
     }
 
     /// Mounts a raw socket at `path`.
@@ -109,13 +109,168 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
     ///
     /// As [`socket`](Self::socket).
     #[must_use]
-    pub fn raw_socket_with<R: RawSocket<App = A>>(mut self, path: &str, options: SocketOptions) -> Self {
-        todo_mount
+    pub fn raw_socket_with<R: RawSocket<App = A>>(
+        self,
+        path: &str,
+        options: SocketOptions,
+    ) -> Self {
+        let sockets = RawSockets::<R> {
+            app: self.app.clone(),
+        };
+        self.mount(path, options, sockets)
     }
 
+    fn mount(mut self, path: &str, options: SocketOptions, sockets: impl Accept) -> Self {
+        let websocket_path = route_path(path, &options.websocket_path);
+        let mount = Arc::new(Mount::new(path.to_owned(), options, self.pubsub.clone()));
+        let route = websocket::route(mount.clone(), Arc::new(sockets));
+        let with_slash = format!("{websocket_path}/");
+        self.router = self
+            .router
+            .route(&websocket_path, route.clone())
+            .route(&with_slash, route);
+        self.mounts.push(mount);
+        self
+    }
+}
+
+impl<A> Endpoint<A> {
     /// The routes of all mounted sockets, to be merged into or nested in the application's router.
     #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// What the endpoint was made with.
+    #[must_use]
+    pub fn app(&self) -> &Arc<A> {
+        &self.app
+    }
+
+    /// Sends an event to everybody in a topic, on every node. With a socket's id as topic and `disconnect` as
+    /// event it closes that socket's connections with code 1001.
+    ///
+    /// A payload that fails to serialize is logged, and nobody gets it.
+    pub fn broadcast(
+        &self,
+        topic: impl Into<Topic>,
+        event: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) {
+        if let Some(broadcast) = encoded(topic.into(), event, payload) {
+            self.pubsub.broadcast(broadcast);
+        }
+    }
+
+    /// As [`broadcast`](Self::broadcast), to everybody in the subscription's topic but the subscriber.
+    pub fn broadcast_from(
+        &self,
+        from: &Subscription,
+        event: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) {
+        if let Some(broadcast) = encoded(from.topic().clone(), event, payload) {
+            from.broadcast_from(&broadcast);
+        }
+    }
+
+    /// As [`broadcast`](Self::broadcast), on this node only.
+    pub fn local_broadcast(
+        &self,
+        topic: impl Into<Topic>,
+        event: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) {
+        if let Some(broadcast) = encoded(topic.into(), event, payload) {
+            self.pubsub.local_broadcast(&broadcast);
+        }
+    }
+
+    /// Listens to a topic from application code.
+    #[must_use = "dropping a receiver unsubscribes it"]
+    pub fn subscribe(&self, topic: impl Into<Topic>) -> Receiver {
+        self.pubsub.receiver(topic)
+    }
+
+    /// How many connections are open on this node.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.mounts.iter().map(|it| it.len()).sum()
+    }
+
+    /// How many topics have subscribers on this node.
+    #[must_use]
+    pub fn topics(&self) -> usize {
+        self.pubsub.topics()
+    }
+}
+
+/// Encodes before anyone gets anything.
+fn encoded(
+    topic: Topic,
+    event: &str,
+    payload: &(impl Serialize + ?Sized),
+) -> Option<Arc<Broadcast>> {
+    match Payload::new(payload) {
+        Ok(payload) => Some(Arc::new(Broadcast::new(topic, event.to_owned(), payload))),
+        Err(error) => {
+            tracing::error!(%topic, event, %error, "failed to encode a broadcast");
+            None
+        }
+    }
+}
+
+/// A mount's path and a transport's, in axum's syntax: Phoenix's `:name` becomes `{name}`.
+fn route_path(mount: &str, transport: &str) -> String {
+    let segments = mount
+        .split('/')
+        .chain(transport.split('/'))
+        .filter(|it| !it.is_empty());
+    segments.fold(String::new(), |path, segment| {
+        match segment.strip_prefix(':') {
+            Some(name) => format!("{path}/{{{name}}}"),
+            None => format!("{path}/{segment}"),
+        }
+    })
+}
+
+impl<A> Clone for Endpoint<A> {
+    fn clone(&self) -> Self {
+        Self {
+            app: self.app.clone(),
+            pubsub: self.pubsub.clone(),
+            options: self.options.clone(),
+            router: self.router.clone(),
+            mounts: self.mounts.clone(),
+        }
+    }
+}
+
+impl<A> fmt::Debug for Endpoint<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field(
+                "mounts",
+                &self
+                    .mounts
+                    .iter()
+                    .map(|it| it.path.as_str())
+                    .collect::<Vec<_>>(),
+            )
+            .field("connections", &self.connections())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::route_path;
+
+    #[test]
+    fn paths_are_joined_segment_by_segment() {
+        assert_eq!(route_path("/socket", "/websocket"), "/socket/websocket");
+        assert_eq!(route_path("socket/", "nested/path"), "/socket/nested/path");
+        assert_eq!(route_path("/:room/{id}", ":x"), "/{room}/{id}/{x}");
+        assert_eq!(route_path("/", "websocket"), "/websocket");
     }
 }

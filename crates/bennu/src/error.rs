@@ -48,10 +48,15 @@ enum Cause {
 /// assert_eq!(detailed.to_string(), r#"refused with {"after_ms":500}"#);
 /// ```
 #[must_use]
-#[expect(clippy::needless_pass_by_value, reason = "callers build the reason where they refuse")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers build the reason where they refuse"
+)]
 pub fn refuse(reason: impl Serialize) -> Error {
     match Payload::new(&reason) {
-        Ok(payload) if payload.as_json().is_some_and(|it| it.starts_with('"')) => Error::reason(&payload),
+        Ok(payload) if payload.as_json().is_some_and(|it| it.starts_with('"')) => {
+            Error::reason(&payload)
+        }
         Ok(payload) => Error(Box::new(Cause::Refused(payload))),
         Err(error) => Error::from(error),
     }
@@ -78,7 +83,11 @@ impl Error {
 
     /// What the client may see of it.
     pub(crate) fn into_payload(self) -> Payload {
-        let error = if self.is_refusal() { self } else { Self::reason(&"internal error") };
+        let error = if self.is_refusal() {
+            self
+        } else {
+            Self::reason(&"internal error")
+        };
         match *error.0 {
             Cause::Refused(payload) => payload,
             Cause::Internal(_) => Payload::empty(),
@@ -95,7 +104,11 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Cause::Refused(payload) => write!(f, "refused with {}", payload.as_json().unwrap_or("binary data")),
+            Cause::Refused(payload) => write!(
+                f,
+                "refused with {}",
+                payload.as_json().unwrap_or("binary data")
+            ),
             Cause::Internal(error) => {
                 write!(f, "{error}")?;
                 let mut source = error.source();

@@ -147,7 +147,10 @@ impl SocketOptions {
 
     /// The subprotocols to agree to, the preferred one first: none, and what clients ask for is ignored. A
     /// client that asks only for others is refused with status 403.
-    pub fn subprotocols(mut self, subprotocols: impl IntoIterator<Item = impl Into<String>>) -> Self {
+    pub fn subprotocols(
+        mut self,
+        subprotocols: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
         self.subprotocols = subprotocols.into_iter().map(Into::into).collect();
         self
     }

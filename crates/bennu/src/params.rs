@@ -4,7 +4,6 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, mem::size_of, str};
 
 use bennu_wire::{DecodeError, Payload};
 use serde::{
-    Deserialize,
     de::{
         self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor,
         value::{MapDeserializer, SeqDeserializer, UnitDeserializer},
@@ -92,7 +91,13 @@ fn decoded(part: &str) -> Option<String> {
             b'%' => {
                 let (digits, after) = rest.split_at_checked(2)?;
                 rest = after;
-                u8::from_str_radix(str::from_utf8(digits).ok().filter(|it| !it.starts_with('+'))?, 16).ok()?
+                u8::from_str_radix(
+                    str::from_utf8(digits)
+                        .ok()
+                        .filter(|it| !it.starts_with('+'))?,
+                    16,
+                )
+                .ok()?
             }
             byte => byte,
         });
@@ -113,7 +118,9 @@ fn keys(name: &str) -> Option<(&str, Vec<&str>)> {
 }
 
 fn insert(map: &mut BTreeMap<String, Param>, key: &str, keys: &[&str], value: String) {
-    let at = map.entry(key.to_owned()).or_insert_with(|| Param::Text(String::new()));
+    let at = map
+        .entry(key.to_owned())
+        .or_insert_with(|| Param::Text(String::new()));
     set(at, keys, value);
 }
 
@@ -173,7 +180,8 @@ impl Param {
             Self::List(_) => "a list",
             Self::Map(_) => "a map",
         };
-        text.parse().map_err(|_| ParamsError(format!("expected {expected}, found {text:?}").into()))
+        text.parse()
+            .map_err(|_| ParamsError(format!("expected {expected}, found {text:?}").into()))
     }
 
     /// The items of a list. phoenix.js writes one as a map with the keys 0, 1, 2 and so on.
@@ -182,7 +190,10 @@ impl Param {
             Self::List(items) => Ok(items),
             Self::Map(map) => {
                 let index = |key: &String| key.parse::<usize>().ok();
-                if !map.keys().all(|key| index(key).is_some_and(|it| it < map.len())) {
+                if !map
+                    .keys()
+                    .all(|key| index(key).is_some_and(|it| it < map.len()))
+                {
                     return Err(Self::Map(map));
                 }
                 let mut items: Vec<_> = map.into_iter().collect();
@@ -261,6 +272,7 @@ impl<'de> Deserializer<'de> for Param {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
     use serde_json::{Value, json};
 
     use super::*;
@@ -276,7 +288,10 @@ mod tests {
         check("", json!({}));
         check("a=1&b=x%20y+z", json!({"a": "1", "b": "x y z"}));
         check("vsn=9.0.0&vsn=2.0.0", json!({"vsn": "2.0.0"}));
-        check("a[b]=1&a[c][d]=2", json!({"a": {"b": "1", "c": {"d": "2"}}}));
+        check(
+            "a[b]=1&a[c][d]=2",
+            json!({"a": {"b": "1", "c": {"d": "2"}}}),
+        );
         check("a[]=1&a[]=2", json!({"a": ["1", "2"]}));
         check("a[][b]=1", json!({"a": [{"b": "1"}]}));
         check("a=1&a[b]=2&a[]=3", json!({"a": ["3"]}));
@@ -290,7 +305,10 @@ mod tests {
         assert_eq!(Params::parse("a=%"), None);
         assert_eq!(Params::parse("a=%+1"), None);
         assert_eq!(Params::parse("a=%zz"), None);
-        assert_eq!(Params::parse(&format!("a{}=1", "[b]".repeat(NESTING_MAX))), None);
+        assert_eq!(
+            Params::parse(&format!("a{}=1", "[b]".repeat(NESTING_MAX))),
+            None
+        );
         assert!(Params::parse(&format!("a{}=1", "[b]".repeat(NESTING_MAX - 1))).is_some());
     }
 
@@ -313,10 +331,26 @@ mod tests {
         let query = "id=7&admin=true&ratio=0.5&tags[0]=a&tags[1]=b&role=guest&vsn=2.0.0";
         let login: Login = Params::parse(query).unwrap().decode().unwrap();
         let tags = vec!["a".to_owned(), "b".to_owned()];
-        assert_eq!(login, Login { id: 7, admin: true, ratio: 0.5, tags, role: Role::Guest, nick: None });
+        assert_eq!(
+            login,
+            Login {
+                id: 7,
+                admin: true,
+                ratio: 0.5,
+                tags,
+                role: Role::Guest,
+                nick: None
+            }
+        );
 
-        let error = Params::parse("id=x").unwrap().decode::<Login>().unwrap_err();
-        assert_eq!(error.to_string(), r#"params: expected a positive integer, found "x""#);
+        let error = Params::parse("id=x")
+            .unwrap()
+            .decode::<Login>()
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#"params: expected a positive integer, found "x""#
+        );
         let error = Params::parse("").unwrap().decode::<Login>().unwrap_err();
         assert_eq!(error.to_string(), "params: missing field `id`");
         Params::parse("a=1").unwrap().decode::<()>().unwrap();

@@ -75,7 +75,11 @@ pub trait RawSocket: Send + Sized + 'static {
     }
 
     /// A message from the client. An error closes the connection with code 1011.
-    fn handle_in(&mut self, message: RawMessage, cx: &RawContext<Self>) -> impl Future<Output = Result<()>> + Send;
+    fn handle_in(
+        &mut self,
+        message: RawMessage,
+        cx: &RawContext<Self>,
+    ) -> impl Future<Output = Result<()>> + Send;
 
     /// A control frame from the client. Pings are answered before this is called.
     fn handle_control(
@@ -88,7 +92,11 @@ pub trait RawSocket: Send + Sized + 'static {
     }
 
     /// A message from another task. By default it is ignored.
-    fn handle_info(&mut self, info: Self::Info, cx: &RawContext<Self>) -> impl Future<Output = Result<()>> + Send {
+    fn handle_info(
+        &mut self,
+        info: Self::Info,
+        cx: &RawContext<Self>,
+    ) -> impl Future<Output = Result<()>> + Send {
         let _ = (info, cx);
         async { Ok(()) }
     }
@@ -126,7 +134,10 @@ pub struct RawContext<R: RawSocket> {
 
 impl<R: RawSocket> RawContext<R> {
     pub(crate) fn new(conn: Arc<Conn>) -> Self {
-        Self { conn, socket: std::marker::PhantomData }
+        Self {
+            conn,
+            socket: std::marker::PhantomData,
+        }
     }
 
     /// Sends a message to the client.
@@ -140,7 +151,10 @@ impl<R: RawSocket> RawContext<R> {
     }
 
     /// Sends a control frame to the client. Payload past 125 bytes is cut off.
-    #[expect(clippy::needless_pass_by_value, reason = "a control frame is sent once")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a control frame is sent once"
+    )]
     pub fn control(&self, control: RawControl) {
         self.conn.send(match &control {
             RawControl::Ping(payload) => encoder::ping(payload),
@@ -150,13 +164,19 @@ impl<R: RawSocket> RawContext<R> {
 
     /// Closes the connection, after what was sent. `reason` is cut off at 123 bytes.
     pub fn close(&self, code: u16, reason: impl Into<String>) {
-        self.conn.close(Close { code, reason: reason.into().into() });
+        self.conn.close(Close {
+            code,
+            reason: reason.into().into(),
+        });
     }
 
     /// Reaches this socket from other tasks.
     #[must_use]
     pub fn handle(&self) -> RawHandle<R> {
-        RawHandle { conn: Arc::downgrade(&self.conn), info: std::marker::PhantomData }
+        RawHandle {
+            conn: Arc::downgrade(&self.conn),
+            info: std::marker::PhantomData,
+        }
     }
 }
 
@@ -180,7 +200,10 @@ impl<R: RawSocket> RawHandle<R> {
 
 impl<R: RawSocket> Clone for RawHandle<R> {
     fn clone(&self) -> Self {
-        Self { conn: self.conn.clone(), info: std::marker::PhantomData }
+        Self {
+            conn: self.conn.clone(),
+            info: std::marker::PhantomData,
+        }
     }
 }
 

@@ -60,17 +60,29 @@ impl<S: Socket> Routes<S> {
     /// # Panics
     ///
     /// As [`channel`](Self::channel).
-    pub fn channel_with<C: Channel<Socket = S>>(self, pattern: &str, assigns: impl Any + Send + Sync) -> Self {
+    pub fn channel_with<C: Channel<Socket = S>>(
+        self,
+        pattern: &str,
+        assigns: impl Any + Send + Sync,
+    ) -> Self {
         self.add::<C>(pattern, Some(Box::new(assigns)))
     }
 
-    fn add<C: Channel<Socket = S>>(mut self, pattern: &str, assigns: Option<Box<dyn Any + Send + Sync>>) -> Self {
+    fn add<C: Channel<Socket = S>>(
+        mut self,
+        pattern: &str,
+        assigns: Option<Box<dyn Any + Send + Sync>>,
+    ) -> Self {
         let pattern = match Pattern::parse(pattern) {
             Ok(pattern) => pattern,
             #[expect(clippy::panic, reason = "a mistake in the program, met when it starts")]
             Err(error) => panic!("the topic pattern {pattern:?} of a route is wrong: {error}"),
         };
-        self.table.push(Arc::new(Route { pattern, join: join::<C>, assigns }));
+        self.table.push(Arc::new(Route {
+            pattern,
+            join: join::<C>,
+            assigns,
+        }));
         self
     }
 
@@ -81,6 +93,8 @@ impl<S: Socket> Routes<S> {
 
 impl<S: Socket> fmt::Debug for Routes<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.table.iter().map(|it| it.pattern.as_str())).finish()
+        f.debug_list()
+            .entries(self.table.iter().map(|it| it.pattern.as_str()))
+            .finish()
     }
 }

@@ -42,6 +42,11 @@ pub enum Action {
         /// What asked for it, to be given back to `left`.
         message: Message,
     },
+    /// The client knows that the channel left or stopped: what its `terminate` pushes may follow.
+    Ended {
+        /// The channel, which the session has forgotten.
+        id: ChannelId,
+    },
     /// A newer join replaced the channel: end it where it is. Nothing is sent for it, its `terminate` doesn't run.
     Abandon {
         /// The channel, which the session has forgotten.
@@ -149,6 +154,17 @@ impl Actions {
                 Payload::empty(),
             );
         }
+    }
+
+    /// Closes a channel that left or stopped.
+    pub(super) fn close(&mut self, channel: Channel) {
+        self.end(
+            channel.join_ref,
+            &channel.topic,
+            super::PHX_CLOSE,
+            Payload::empty(),
+        );
+        self.push(Action::Ended { id: channel.id });
     }
 
     /// Tells the client that a channel is over. Both refs are the join ref as the client sent it, null if it was.

@@ -9,7 +9,9 @@ use crate::{Message, Ref, Topic};
 pub struct ChannelId(u32);
 
 impl ChannelId {
-    pub(super) const fn new(id: u32) -> Self {
+    /// The channel of that number.
+    #[must_use]
+    pub const fn new(id: u32) -> Self {
         Self(id)
     }
 

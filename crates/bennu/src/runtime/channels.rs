@@ -7,7 +7,7 @@ use std::{
 };
 
 use bennu_pubsub::Subscription;
-use bennu_wire::{Action, ChannelId, Frame, Limits, Message, Payload, Ref, Serializer, Session, Topic};
+use bennu_wire::{Action, ChannelId, Frame, Limits, Payload, Ref, Serializer, Session, Topic};
 use futures_util::{
     StreamExt,
     future::{AbortHandle, Abortable},
@@ -73,7 +73,9 @@ impl<S: Socket> Channels<S> {
             joining_messages_max: options.event_queue_messages_max,
             joining_bytes_max: options.event_queue_bytes_max,
         };
-        let id = socket.id().map(|id| conn.pubsub().subscribe(id, conn.clone(), SOCKET_ID));
+        let id = socket
+            .id()
+            .map(|id| conn.pubsub().subscribe(id, conn.clone(), SOCKET_ID));
         Self {
             socket: Arc::new(socket),
             routes,
@@ -97,10 +99,19 @@ impl<S: Socket> Channels<S> {
                         tracing::debug!(%error, "failed to encode a reply of the session");
                     }
                 }
-                Action::Join { id, topic, join_ref, payload } => self.join(id, topic, join_ref, payload, conn, cx),
+                Action::Join {
+                    id,
+                    topic,
+                    join_ref,
+                    payload,
+                } => self.join(id, topic, join_ref, payload, conn, cx),
                 Action::Joined { id } => {
                     let pubsub = conn.pubsub();
-                    if let Some(Slot { state: State::Idle(channel), .. }) = self.slot(id) {
+                    if let Some(Slot {
+                        state: State::Idle(channel),
+                        ..
+                    }) = self.slot(id)
+                    {
                         channel.joined(pubsub);
                     }
                 }
@@ -127,14 +138,30 @@ impl<S: Socket> Channels<S> {
         cx: &mut Context<'_>,
     ) {
         // The session asked whether there is a route before it started the join.
-        let Some(route) = self.routes.find(&topic).cloned() else { return };
+        let Some(route) = self.routes.find(&topic).cloned() else {
+            return;
+        };
         if self.slots.len() == self.slots.capacity() {
             // `Vec` would start with room for four; most connections join one or two topics.
             self.slots.reserve_exact(self.slots.len().max(1));
         }
-        self.slots.push(Slot { id, state: State::Busy(None), queue: None });
+        self.slots.push(Slot {
+            id,
+            state: State::Busy(None),
+            queue: None,
+        });
         let (conn, socket, start) = (conn.clone(), self.socket.clone(), route.join);
-        let run = caught(move || start(Request { conn, socket, route, id, topic, join_ref, payload }));
+        let run = caught(move || {
+            start(Request {
+                conn,
+                socket,
+                route,
+                id,
+                topic,
+                join_ref,
+                payload,
+            })
+        });
         if let Some(work) = self.start(id, run, cx) {
             self.work(id, work, cx);
         }
@@ -159,9 +186,10 @@ impl<S: Socket> Channels<S> {
             return discard(job);
         }
         let queue = slot.queue.get_or_insert_default();
-        let full = queue.jobs.len() >= options.event_queue_messages_max || queue.bytes > options.event_queue_bytes_max;
+        let full = queue.jobs.len() >= options.event_queue_messages_max
+            || queue.bytes > options.event_queue_bytes_max;
         match job {
-            Job::In(message) if full => self.session.overflowed(&message),
+            Job::In(message) if full => self.session.overflowed(message),
             Job::Out(_) | Job::Info(_) if full => {
                 conn.mount().counters.mail_dropped.add(1);
                 discard(job);
@@ -189,7 +217,12 @@ impl<S: Socket> Channels<S> {
     }
 
     /// Polls a callback once: most end at once and need no place of their own.
-    fn start(&mut self, id: ChannelId, run: Result<Run, Panicked>, cx: &mut Context<'_>) -> Option<Work> {
+    fn start(
+        &mut self,
+        id: ChannelId,
+        run: Result<Run, Panicked>,
+        cx: &mut Context<'_>,
+    ) -> Option<Work> {
         let mut run = match run {
             Ok(run) => run,
             Err(panicked) => return self.finish(id, Err(panicked)),
@@ -201,7 +234,11 @@ impl<S: Socket> Channels<S> {
             }
             Poll::Pending => {
                 let (abort, registration) = AbortHandle::new_pair();
-                if let Some(Slot { state: State::Busy(handle), .. }) = self.slot(id) {
+                if let Some(Slot {
+                    state: State::Busy(handle),
+                    ..
+                }) = self.slot(id)
+                {
                     *handle = Some(abort);
                 }
                 let running = Abortable::new(Running::new(id, run), registration);
@@ -226,7 +263,9 @@ impl<S: Socket> Channels<S> {
                 self.forget(id);
                 self.session.refused(id, response);
             }
-            Ok(Ran::Done(channel, ending)) if ended.is_none() => return self.next(id, channel, ending),
+            Ok(Ran::Done(channel, ending)) if ended.is_none() => {
+                return self.next(id, channel, ending);
+            }
             Ok(Ran::Joined(channel, _) | Ran::Done(channel, _)) => {
                 discard(channel);
                 self.forget(id);
@@ -350,12 +389,16 @@ impl<S: Socket> Driver for Channels<S> {
         match self.serializer.decode(frame) {
             Ok(message) => {
                 let routes = &self.routes;
-                self.session.receive(message, |topic| routes.find(topic).is_some());
+                self.session
+                    .receive(message, |topic| routes.find(topic).is_some());
                 self.act(conn, cx);
             }
             Err(error) => {
                 tracing::debug!(%error, "a message was not understood");
-                conn.close(Close { code: 1007, reason: error.to_string().into() });
+                conn.close(Close {
+                    code: 1007,
+                    reason: error.to_string().into(),
+                });
             }
         }
     }
@@ -392,7 +435,12 @@ impl<S: Socket> Driver for Channels<S> {
             }
         }
         self.poll_running(cx);
-        if self.slots.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        self.act(conn, cx);
+        if self.slots.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }
 

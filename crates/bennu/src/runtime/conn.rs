@@ -76,7 +76,10 @@ pub(crate) struct Close {
 
 impl Close {
     pub(crate) const fn new(code: u16, reason: &'static str) -> Self {
-        Self { code, reason: Cow::Borrowed(reason) }
+        Self {
+            code,
+            reason: Cow::Borrowed(reason),
+        }
     }
 }
 
@@ -92,7 +95,13 @@ pub(crate) enum Chunk {
 impl Conn {
     pub(crate) fn new(mount: Arc<Mount>, encoding: Encoding, deflate: bool) -> Self {
         let heard_at = AtomicU32::new(mount.tick());
-        Self { mount, encoding, deflate, heard_at, outbox: Mutex::default() }
+        Self {
+            mount,
+            encoding,
+            deflate,
+            heard_at,
+            outbox: Mutex::default(),
+        }
     }
 
     pub(crate) fn decoder_config(&self) -> &Config {
@@ -134,7 +143,8 @@ impl Conn {
             return;
         }
         // One frame always fits, however long: what's judged is what waits before it.
-        if outbox.bytes > limits.queue_bytes_max || outbox.frames.len() >= limits.queue_messages_max {
+        if outbox.bytes > limits.queue_bytes_max || outbox.frames.len() >= limits.queue_messages_max
+        {
             match limits.overflow {
                 Overflow::Close => {
                     self.mount.counters.overflow_closed.add(1);
@@ -160,7 +170,11 @@ impl Conn {
         if outbox.close.is_some() {
             return Err(SendError::Gone);
         }
-        if outbox.mail.as_ref().is_some_and(|it| it.len() >= self.mount.options.queue_messages_max) {
+        if outbox
+            .mail
+            .as_ref()
+            .is_some_and(|it| it.len() >= self.mount.options.queue_messages_max)
+        {
             self.mount.counters.mail_dropped.add(1);
             return Err(SendError::Full);
         }
@@ -267,7 +281,9 @@ fn stir(mut outbox: MutexGuard<'_, Outbox>) {
 impl Outbox {
     fn advance(&mut self, mut written: usize) {
         while written > 0 {
-            let Some(first) = self.frames.front() else { return };
+            let Some(first) = self.frames.front() else {
+                return;
+            };
             let rest = first.len() - self.written;
             if written < rest {
                 self.written += written;
@@ -327,13 +343,19 @@ impl Relay {
     }
 
     pub(crate) fn some(conn: Arc<Conn>, events: &'static [&'static str]) -> Self {
-        Self { conn, events: Some(events) }
+        Self {
+            conn,
+            events: Some(events),
+        }
     }
 }
 
 impl Subscriber for Relay {
     fn deliver(&self, key: u64, broadcast: &Arc<Broadcast>) {
-        if self.events.is_some_and(|it| !it.contains(&broadcast.event())) {
+        if self
+            .events
+            .is_some_and(|it| !it.contains(&broadcast.event()))
+        {
             return self.conn.deliver(key, broadcast);
         }
         let id = ChannelId::new(key as u32);
@@ -344,6 +366,9 @@ impl Subscriber for Relay {
 
 impl fmt::Debug for Conn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Conn").field("mount", &self.mount.path).field("encoding", &self.encoding).finish_non_exhaustive()
+        f.debug_struct("Conn")
+            .field("mount", &self.mount.path)
+            .field("encoding", &self.encoding)
+            .finish_non_exhaustive()
     }
 }

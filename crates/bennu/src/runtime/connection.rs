@@ -103,10 +103,27 @@ where
     D: Driver,
 {
     /// `read` is what the client sent behind its handshake.
-    pub(crate) fn new(io: IO, read: BytesMut, mount: &Arc<Mount>, conn: Arc<Conn>, driver: D) -> Self {
+    pub(crate) fn new(
+        io: IO,
+        read: BytesMut,
+        mount: &Arc<Mount>,
+        conn: Arc<Conn>,
+        driver: D,
+    ) -> Self {
         let place = mount.enter(conn.clone());
-        let stage = if read.is_empty() { Stage::Open } else { Stage::Fresh(Box::new(read)) };
-        Self { io, conn, driver: Box::new(driver), decoder: Decoder::default(), place, stage }
+        let stage = if read.is_empty() {
+            Stage::Open
+        } else {
+            Stage::Fresh(Box::new(read))
+        };
+        Self {
+            io,
+            conn,
+            driver: Box::new(driver),
+            decoder: Decoder::default(),
+            place,
+            stage,
+        }
     }
 
     /// Runs while the connection is open. An error, or the peer's end, is the reason it closes for.
@@ -203,7 +220,12 @@ where
     }
 
     fn handle_with(&mut self, inflater: &mut Inflater, mut input: &mut [u8], cx: &mut Context<'_>) {
-        let Self { conn, driver, decoder, .. } = self;
+        let Self {
+            conn,
+            driver,
+            decoder,
+            ..
+        } = self;
         while !input.is_empty() {
             let (used, event) = match decoder.decode(conn.decoder_config(), inflater, input) {
                 Ok(decoded) => decoded,
@@ -220,7 +242,10 @@ where
                 Some(Event::Pong(payload)) => driver.control(Control::Pong(&payload), conn, cx),
                 Some(Event::Close(close)) => {
                     let code = close_reply(close.map(|(code, _)| code));
-                    return conn.close(Close { code, reason: Cow::Borrowed("") });
+                    return conn.close(Close {
+                        code,
+                        reason: Cow::Borrowed(""),
+                    });
                 }
             }
             if conn.is_closing() {
@@ -256,7 +281,10 @@ where
             return Poll::Ready(());
         };
         if !closing.driver_ended {
-            closing.driver_ended = self.driver.poll_close(closing.reason, &self.conn, cx).is_ready();
+            closing.driver_ended = self
+                .driver
+                .poll_close(closing.reason, &self.conn, cx)
+                .is_ready();
         }
         if !closing.written {
             closing.written = match self.poll_write(cx) {

@@ -20,13 +20,19 @@ pub(crate) fn encode(encoding: Encoding, outgoing: &Outgoing<'_>) -> Result<Byte
     scratch.clear();
     let room = encoder::begin_frame(&mut scratch);
     let payload = scratch.len();
-    let frame = encoding.serializer.encode(outgoing, &mut scratch).map(|kind| match encoding.framing {
-        Framing::WebSocket => {
-            Bytes::copy_from_slice(encoder::finish_frame(&mut scratch, room, opcode(kind), false))
-        }
-        Framing::WebSocketDeflate => deflate(&mut scratch, room, opcode(kind)),
-        Framing::LongPoll => Bytes::copy_from_slice(scratch.get(payload..).unwrap_or_default()),
-    });
+    let frame = encoding
+        .serializer
+        .encode(outgoing, &mut scratch)
+        .map(|kind| match encoding.framing {
+            Framing::WebSocket => Bytes::copy_from_slice(encoder::finish_frame(
+                &mut scratch,
+                room,
+                opcode(kind),
+                false,
+            )),
+            Framing::WebSocketDeflate => deflate(&mut scratch, room, opcode(kind)),
+            Framing::LongPoll => Bytes::copy_from_slice(scratch.get(payload..).unwrap_or_default()),
+        });
     if scratch.capacity() <= SCRATCH_BYTES_KEPT {
         SCRATCH.set(scratch);
     }

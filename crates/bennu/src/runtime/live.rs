@@ -15,8 +15,7 @@ use super::{Conn, running::Run};
 use crate::{
     Channel, Context, Error, Reason, Result, Socket,
     context::Ending,
-    params,
-    refuse,
+    params, refuse,
     reply::{Answer, Reply},
     routes::Route,
 };
@@ -81,7 +80,15 @@ struct Channeled<C: Channel> {
 
 /// Runs the join of a `C`.
 pub(crate) fn join<C: Channel>(request: Request<C::Socket>) -> Run {
-    let Request { conn, socket, route, id, topic, join_ref, payload } = request;
+    let Request {
+        conn,
+        socket,
+        route,
+        id,
+        topic,
+        join_ref,
+        payload,
+    } = request;
     let params = params::from_payload(&payload);
     let cx = Context::joining(conn, socket, route, topic.clone(), join_ref, id);
     Box::pin(async move {
@@ -117,10 +124,17 @@ impl<C: Channel> Live for Channeled<C> {
     fn run(mut self: Box<Self>, job: Job) -> Run {
         match job {
             Job::In(message) => {
-                let Message { r#ref, event, payload, .. } = message;
+                let Message {
+                    r#ref,
+                    event,
+                    payload,
+                    ..
+                } = message;
                 self.cx.handling(r#ref);
                 let event = match &event {
-                    Name::Text(event) => decode_event::<C::In>(event, &payload).map_err(|it| it.to_string()),
+                    Name::Text(event) => {
+                        decode_event::<C::In>(event, &payload).map_err(|it| it.to_string())
+                    }
                     Name::Json(_) => Err("event must be a string".to_owned()),
                 };
                 Box::pin(async move {
@@ -172,7 +186,10 @@ impl<C: Channel> Channeled<C> {
                         channel = type_name::<C>(), topic = %self.cx.topic(), %error, "failed to handle an event"
                     );
                 }
-                self.cx.reply(Answer { status: "error".into(), response: Ok(error.into_payload()) });
+                self.cx.reply(Answer {
+                    status: "error".into(),
+                    response: Ok(error.into_payload()),
+                });
             }
         }
     }

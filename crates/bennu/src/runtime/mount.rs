@@ -125,7 +125,10 @@ impl Mount {
     pub(crate) fn leave(&self, place: u32) {
         let left = {
             let mut connections = self.lock();
-            let left = connections.places.get_mut(place as usize).and_then(Option::take);
+            let left = connections
+                .places
+                .get_mut(place as usize)
+                .and_then(Option::take);
             if left.is_some() {
                 connections.free.push(place);
             }
@@ -138,7 +141,9 @@ impl Mount {
     fn close_idle(&self, from: usize) -> bool {
         let now = self.tick();
         let connections = self.lock();
-        let Some(places) = connections.places.get(from..) else { return false };
+        let Some(places) = connections.places.get(from..) else {
+            return false;
+        };
         for conn in places.iter().take(SWEPT_AT_ONCE).flatten() {
             if now.wrapping_sub(conn.heard_at()) > TICKS_PER_TIMEOUT {
                 conn.close(Close::new(1001, "idle"));
@@ -148,7 +153,9 @@ impl Mount {
     }
 
     fn lock(&self) -> MutexGuard<'_, Connections> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

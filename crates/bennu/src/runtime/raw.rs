@@ -54,9 +54,19 @@ type Run<R> = Pin<Box<dyn Future<Output = (Box<Live<R>>, Result<()>)> + Send>>;
 
 impl<R: RawSocket> Raw<R> {
     pub(crate) fn new(socket: R, conn: &Arc<Conn>) -> Self {
-        let id = socket.id().map(|id| conn.pubsub().subscribe(id, conn.clone(), SOCKET_ID));
-        let live = Live { socket, cx: RawContext::new(conn.clone()) };
-        Self { state: State::Idle(Box::new(live)), queue: VecDeque::from([Job::Init]), ending: false, _id: id }
+        let id = socket
+            .id()
+            .map(|id| conn.pubsub().subscribe(id, conn.clone(), SOCKET_ID));
+        let live = Live {
+            socket,
+            cx: RawContext::new(conn.clone()),
+        };
+        Self {
+            state: State::Idle(Box::new(live)),
+            queue: VecDeque::from([Job::Init]),
+            ending: false,
+            _id: id,
+        }
     }
 
     /// Works off the queue, until a callback doesn't end at once.

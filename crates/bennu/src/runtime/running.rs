@@ -36,7 +36,9 @@ impl Future for Running {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let id = self.id;
-        let Some(run) = &mut self.run else { return Poll::Pending };
+        let Some(run) = &mut self.run else {
+            return Poll::Pending;
+        };
         poll(run, cx).map(|ran| {
             if ran.is_err() {
                 discard(self.run.take());
