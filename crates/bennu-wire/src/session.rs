@@ -118,6 +118,9 @@ impl<'a> Found<'a> {
 }
 
 impl Session {
+    /// What a joined channel takes here, beside the allocation of its topic's text.
+    pub const CHANNEL_BYTES: usize = size_of::<Channel>();
+
     /// A connection that has joined nothing.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
