@@ -44,6 +44,26 @@ fn main() -> Result<(), EncodeError> {
         println!("{name:<22} decode {decode:>6.1} ns  encode {encode:>6.1} ns");
     }
 
+    delivery(text);
+
+    let value = serde_json::json!({"body": "hello to you!", "n": 1});
+    let payload = Payload::new(&value)?;
+    println!(
+        "Payload::new of a small Value {:.1} ns",
+        time(|| Payload::new(black_box(&value)))
+    );
+    println!(
+        "Payload::decode of it {:.1} ns",
+        time(|| payload.decode::<serde_json::Value>().is_ok())
+    );
+
+    println!();
+    sizes();
+    Ok(())
+}
+
+/// From a frame to what the runtime gives to a channel, where two are joined.
+fn delivery(text: &str) {
     let mut session = Session::new(Limits::default());
     let routed = |topic: &str| topic.starts_with("room:");
     for n in 0..2 {
@@ -66,18 +86,9 @@ fn main() -> Result<(), EncodeError> {
         session.poll_action()
     });
     println!("V2 text, decode, receive and poll: {deliver:.1} ns");
+}
 
-    let payload = Payload::new(&serde_json::json!({"body": "hello to you!", "n": 1}))?;
-    println!(
-        "Payload::new of it {:.1} ns",
-        time(|| Payload::new(&black_box(7)))
-    );
-    println!(
-        "Payload::decode to a Value {:.1} ns",
-        time(|| payload.decode::<serde_json::Value>().is_ok())
-    );
-
-    println!();
+fn sizes() {
     for (name, bytes) in [
         ("Session", size_of::<Session>()),
         ("Ref", size_of::<Ref>()),
@@ -94,7 +105,6 @@ fn main() -> Result<(), EncodeError> {
     ] {
         println!("{bytes:>4} bytes  {name}");
     }
-    Ok(())
 }
 
 /// Nanoseconds a round, the best of five.

@@ -288,7 +288,7 @@ fn reasons_fit_a_close_frame_and_texts_stay_short() {
         format!(r#"["1","2","{long}","e",{{}}]"#),
         format!(r#"{{"{long}":1}}"#),
         format!("\"{long}\""),
-        long.clone(),
+        long,
     ]
     .iter()
     .flat_map(|text| BOTH.map(|serializer| serializer.decode(Frame::Text(text)).unwrap_err()))

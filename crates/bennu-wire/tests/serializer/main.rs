@@ -1,5 +1,11 @@
 //! Frames to messages and back: golden ones, hostile ones, and random ones.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails this way"
+)]
+
 mod binary;
 mod hostile;
 mod round_trip;
