@@ -120,6 +120,9 @@ impl<'a> Found<'a> {
 }
 
 impl Session {
+    /// What a joined channel takes here, beside the allocation of its topic's text.
+    pub const CHANNEL_BYTES: usize = size_of::<Channel>();
+
     /// A connection that has joined nothing.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
@@ -371,4 +374,65 @@ fn next_id(next: &mut u32, actions: &mut Actions) -> Option<ChannelId> {
 
 fn clamp(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Frame, Serializer};
+
+    fn receive(session: &mut Session, text: &str) -> Option<Action> {
+        session.receive(Serializer::V2.decode(Frame::Text(text)).unwrap(), |_| true);
+        session.poll_action()
+    }
+
+    fn close() -> Option<Action> {
+        Some(Action::Close {
+            code: 1012,
+            reason: "too many joins",
+        })
+    }
+
+    #[test]
+    fn a_channel_id_is_never_used_again() {
+        let mut session = Session::new(Limits::default());
+        session.next_id = u32::MAX - 1;
+        let Some(Action::Join { id, .. }) = receive(&mut session, r#"["1","1","a","phx_join",{}]"#)
+        else {
+            panic!("there is one number left")
+        };
+        assert_eq!(id.get(), u32::MAX - 1);
+        session.joined(id, Payload::empty());
+        while session.poll_action().is_some() {}
+        assert_eq!(
+            receive(&mut session, r#"["2","2","b","phx_join",{}]"#),
+            close()
+        );
+        assert_eq!(
+            receive(&mut session, r#"["3","3","a","phx_join",{}]"#),
+            close()
+        );
+        assert_eq!(session.topic(id).map(Topic::as_str), Some("a"));
+    }
+
+    #[test]
+    fn an_idle_session_is_small() {
+        assert_eq!((size_of::<Session>(), Session::CHANNEL_BYTES), (56, 56));
+        let mut session = Session::new(Limits::default());
+        for n in 1..=3 {
+            let Some(Action::Join { id, .. }) =
+                receive(&mut session, &format!(r#"["1","1","{n}","phx_join",{{}}]"#))
+            else {
+                panic!("{n} joins")
+            };
+            session.joined(id, Payload::empty());
+            while session.poll_action().is_some() {}
+            assert_eq!(
+                session.channels.capacity(),
+                n,
+                "no room for channels that may never come"
+            );
+            assert!(session.actions.is_idle());
+        }
+    }
 }
