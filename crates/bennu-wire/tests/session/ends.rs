@@ -13,6 +13,7 @@ fn a_channel_that_stops_is_closed_and_one_that_fails_is_an_error() {
         joined 0
         stop 0
         > ["5","5","room:a","phx_close",{}]
+        ended 0
         < ["7","7","room:b","phx_join",{}]
         join 1 room:b "7" {}
         ok 1

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use bennu_wire::{
-    Action, Broadcast, ChannelId, Frame, Message, NameRef, Outgoing, Payload, Ref, Serializer,
-    Session,
+    Action, Broadcast, ChannelId, Frame, Message, Name, NameRef, Outgoing, Payload, Ref,
+    Serializer, Session,
 };
 use serde_json::Value;
 
@@ -14,6 +14,9 @@ use super::{LIMITS, text};
 struct Runtime {
     session: Session,
     join_refs: HashMap<ChannelId, Ref>,
+    left: HashMap<ChannelId, Name>,
+    /// The join of `room:late`, whose verdict the script gives.
+    late: Option<ChannelId>,
     sent: Vec<String>,
 }
 
@@ -22,6 +25,10 @@ impl Runtime {
         let message = Serializer::V2.decode(Frame::Text(line)).unwrap();
         self.session
             .receive(message, |topic| topic.starts_with("room:"));
+        self.act_all();
+    }
+
+    fn act_all(&mut self) {
         while let Some(action) = self.session.poll_action() {
             self.act(action);
         }
@@ -30,21 +37,33 @@ impl Runtime {
     fn act(&mut self, action: Action) {
         match action {
             Action::Send(outbound) => self.sent.push(text(&outbound.as_outgoing())),
-            Action::Join { id, join_ref, .. } => {
+            Action::Join {
+                id,
+                join_ref,
+                topic,
+                ..
+            } => {
                 self.join_refs.insert(id, join_ref);
+                if topic.as_str() == "room:late" && self.late.is_none() {
+                    self.late = Some(id);
+                    return;
+                }
                 self.session.joined(id, Payload::empty());
             }
             Action::Joined { .. } => {}
             Action::Deliver { id, message } => self.handle_in(id, &message),
             Action::Leave { id, message } => {
                 self.session.left(id, &message);
-                while let Some(action) = self.session.poll_action() {
-                    self.act(action);
-                }
+                self.left.insert(id, message.topic);
+            }
+            Action::Ended { id } => {
+                let Some(topic) = self.left.remove(&id) else {
+                    return;
+                };
                 self.sent.push(text(&Outgoing::Push {
                     join_ref: &self.join_refs[&id],
                     r#ref: &Ref::NULL,
-                    topic: (&message.topic).into(),
+                    topic: (&topic).into(),
                     event: "terminated",
                     payload: &Payload::empty(),
                 }));
@@ -89,6 +108,8 @@ fn check(golden: &str) {
     let mut runtime = Runtime {
         session: Session::new(LIMITS),
         join_refs: HashMap::new(),
+        left: HashMap::new(),
+        late: None,
         sent: Vec::new(),
     };
     let mut expected = Vec::new();
@@ -102,6 +123,13 @@ fn check(golden: &str) {
             "C" => {
                 assert_same(&runtime.sent, &expected);
                 runtime.receive(json);
+            }
+            "join" => {
+                assert_same(&runtime.sent, &expected);
+                runtime
+                    .session
+                    .joined(runtime.late.unwrap(), Payload::empty());
+                runtime.act_all();
             }
             _ => expected.push(json),
         }
@@ -176,6 +204,25 @@ fn a_join_without_join_ref() {
         S [null,"3","room:a","phx_reply",{"response":{},"status":"ok"}]
         S [null,null,"room:a","phx_close",{}]
         S ["1",null,"room:a","terminated",{}]
+        "#,
+    );
+}
+
+#[test]
+fn a_leave_and_a_join_that_waited_for_a_join_are_taken_one_after_the_other() {
+    check(
+        r#"
+        C ["5","1","room:late","phx_join",{}]
+        C ["5","2","room:late","phx_leave",{}]
+        C ["6","3","room:late","phx_join",{}]
+        C ["6","4","room:late","echo",{}]
+        join ok
+        S ["5","1","room:late","phx_reply",{"response":{},"status":"ok"}]
+        S ["5","2","room:late","phx_reply",{"response":{},"status":"ok"}]
+        S ["5","5","room:late","phx_close",{}]
+        S ["5",null,"room:late","terminated",{}]
+        S ["6","3","room:late","phx_reply",{"response":{},"status":"ok"}]
+        S ["6","4","room:late","phx_reply",{"response":{},"status":"ok"}]
         "#,
     );
 }

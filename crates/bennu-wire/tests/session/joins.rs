@@ -96,6 +96,7 @@ fn what_came_during_a_join_follows_it() {
         left 0
         > ["1","4","room:a","phx_reply",{"status":"ok","response":{}}]
         > ["1","1","room:a","phx_close",{}]
+        ended 0
         "#,
     );
 }

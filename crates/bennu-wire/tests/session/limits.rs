@@ -221,6 +221,7 @@ fn topics_of_the_same_hash_are_told_apart() {
         in 0 hi {}
         stop 0
         > ["1","1","costarring","phx_close",{}]
+        ended 0
         ok 1
         > ["3","3","liquid","phx_reply",{"status":"ok","response":{}}]
         joined 1

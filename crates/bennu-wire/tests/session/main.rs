@@ -128,6 +128,7 @@ impl Stage {
                 format!("leave {}", id.get())
             }
             Action::Abandon { id } => format!("abandon {}", id.get()),
+            Action::Ended { id } => format!("ended {}", id.get()),
             Action::Close { code, reason } => format!("close {code} {reason}"),
         }
     }
