@@ -82,7 +82,10 @@ async fn main() -> std::io::Result<()> {
     println!("listening on {address}");
     println!("the chat is at http://localhost:{}", address.port());
     axum::serve(listener, router)
-        .with_graceful_shutdown(interrupted())
+        .with_graceful_shutdown(async move {
+            interrupted().await;
+            endpoint.drain().await;
+        })
         .await
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Mount {
     /// Counts eighths of the idle timeout.
     tick: AtomicU32,
     sweeping: AtomicBool,
+    /// Nobody is let in any more.
+    draining: AtomicBool,
     connections: Mutex<Connections>,
 }
 
@@ -84,6 +86,7 @@ impl Mount {
             counters: Counters::default(),
             tick: AtomicU32::new(0),
             sweeping: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             connections: Mutex::default(),
         }
     }
@@ -97,6 +100,20 @@ impl Mount {
         if deflate { deflating } else { plain }
     }
 
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Lets nobody in from now on. False when it was so already.
+    pub(crate) fn start_draining(&self) -> bool {
+        !self.draining.swap(true, Ordering::Relaxed)
+    }
+
+    /// The connections that are open now.
+    pub(crate) fn connections(&self) -> Vec<Arc<Conn>> {
+        self.lock().places.iter().flatten().cloned().collect()
+    }
+
     /// How many connections are open.
     pub(crate) fn len(&self) -> usize {
         let connections = self.lock();
@@ -107,6 +124,9 @@ impl Mount {
     pub(crate) fn enter(self: &Arc<Self>, conn: Arc<Conn>) -> u32 {
         if !self.sweeping.swap(true, Ordering::Relaxed) {
             tokio::spawn(sweep(Arc::downgrade(self), self.options.idle_timeout));
+        }
+        if self.is_draining() {
+            conn.close(Close::new(1012, "draining"));
         }
         let mut connections = self.lock();
         let place = connections.free.pop();
