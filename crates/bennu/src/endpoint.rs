@@ -2,10 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use axum::Router;
+use axum::{Router, body::Body};
 use bennu_pubsub::{Adapter, PubSub, Receiver, Subscription};
 use bennu_wire::{Broadcast, Payload, Topic};
+use http::{Request, StatusCode};
 use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tower::ServiceExt;
 
 use crate::{
     RawSocket, Routes, Socket, SocketOptions,
@@ -139,6 +142,26 @@ impl<A> Endpoint<A> {
     #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// Serves a client over a byte stream that has been upgraded to WebSocket already: by another HTTP server,
+    /// or in memory. The request's path and query say where it connects; its headers are looked at for all but
+    /// the upgrade.
+    ///
+    /// # Errors
+    ///
+    /// The status that the client would have got: 403 when it's refused, 404 when nothing is mounted there.
+    pub async fn serve_upgraded<IO>(&self, request: Request<()>, io: IO) -> Result<(), StatusCode>
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let mut request = request.map(|()| Body::empty());
+        request.extensions_mut().insert(websocket::Stream::new(io));
+        let Ok(response) = self.router.clone().oneshot(request).await;
+        match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS => Ok(()),
+            status => Err(status),
+        }
     }
 
     /// What the endpoint was made with.

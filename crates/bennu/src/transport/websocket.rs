@@ -1,6 +1,9 @@
 //! The WebSocket transport: the handshake, and the connection's way out of hyper.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     body::Body,
@@ -15,11 +18,14 @@ use futures_util::FutureExt;
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 use super::{Accept, subprotocol};
 use crate::{
-    ConnectInfo,
+    ConnectInfo, Error,
     params::Params,
     runtime::{Conn, Connection, Driver, Mount},
 };
@@ -36,14 +42,42 @@ pub(crate) fn route<T: Accept>(mount: Arc<Mount>, sockets: Arc<T>) -> MethodRout
     })
 }
 
-/// Lets a client in, or says no. The checks come in Phoenix's order, except that of the upgrade's headers,
-/// which is first: nobody's code runs for junk.
+/// A byte stream that takes the place of hyper's: see [`Endpoint::serve_upgraded`](crate::Endpoint).
+#[derive(Clone)]
+pub(crate) struct Stream(Arc<Mutex<Option<Box<dyn Io>>>>);
+
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+impl Stream {
+    pub(crate) fn new(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Some(Box::new(io)))))
+    }
+
+    fn take(&self) -> Option<Box<dyn Io>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Lets a client in, or says no.
 async fn connect<T: Accept>(
     mount: &Arc<Mount>,
     sockets: &T,
     request: Request,
 ) -> Result<Response, Response> {
     let (mut parts, _) = request.into_parts();
+    if let Some(io) = parts.extensions.remove::<Stream>().and_then(|it| it.take()) {
+        let client = admit(mount, sockets, parts).await?;
+        tokio::spawn(Connection::new(
+            io,
+            BytesMut::new(),
+            mount,
+            client.conn,
+            client.driver,
+        ));
+        return Ok(StatusCode::SWITCHING_PROTOCOLS.into_response());
+    }
+    // Phoenix looks at these last. Here nobody's code runs for junk.
     let upgrade = handshake::upgrade(&parts.method, parts.version, &parts.headers)
         .map_err(|error| error.response().map(Body::from))?;
     let on_upgrade = parts.extensions.remove::<OnUpgrade>().ok_or_else(|| {
@@ -53,10 +87,46 @@ async fn connect<T: Accept>(
         )
             .into_response()
     })?;
+    let Client {
+        conn,
+        driver,
+        subprotocol,
+        deflate,
+    } = admit(mount, sockets, parts).await?;
+
+    let mut response = upgrade.response(deflate).map(|()| Body::empty());
+    if let Some(subprotocol) = subprotocol.and_then(|it| HeaderValue::try_from(it).ok()) {
+        response
+            .headers_mut()
+            .insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    let mount = mount.clone();
+    tokio::spawn(async move {
+        match on_upgrade.await {
+            Ok(upgraded) => start(upgraded, &mount, conn, driver),
+            Err(error) => tracing::debug!(%error, "a client went away during its handshake"),
+        }
+    });
+    Ok(response)
+}
+
+/// A client that was let in.
+struct Client<D> {
+    conn: Arc<Conn>,
+    driver: D,
+    subprotocol: Option<String>,
+    deflate: Option<Deflate>,
+}
+
+/// All that a client is asked, in Phoenix's order.
+async fn admit<T: Accept>(
+    mount: &Arc<Mount>,
+    sockets: &T,
+    mut parts: Parts,
+) -> Result<Client<T::Driver>, Response> {
     let params = params(&mut parts)
         .await
         .ok_or_else(|| StatusCode::BAD_REQUEST.into_response())?;
-
     let refused = |why: &str| {
         tracing::warn!(path = mount.path, why, "refused a connection");
         StatusCode::FORBIDDEN.into_response()
@@ -64,7 +134,7 @@ async fn connect<T: Accept>(
     let agreed = subprotocol::negotiate(&parts.headers, &mount.options).map_err(refused)?;
     let serializer = vsn(&params)
         .and_then(|vsn| sockets.negotiate(vsn).ok())
-        .ok_or_else(|| refused("unknown vsn"))?;
+        .ok_or_else(|| refused("its vsn isn't known"))?;
     let deflate = mount
         .options
         .compress
@@ -92,29 +162,16 @@ async fn connect<T: Accept>(
         let socket = sockets.connect(params, &info).await?;
         Ok(sockets.driver(socket, &conn))
     });
-    let driver = match connected.catch_unwind().await {
-        Ok(Ok(driver)) => driver,
-        Ok(Err(error)) => return Err(refused(&crate::Error::to_string(&error))),
-        Err(_) => return Err(StatusCode::INTERNAL_SERVER_ERROR.into_response()),
-    };
-
-    let mut response = upgrade.response(deflate).map(|()| Body::empty());
-    if let Some(subprotocol) = agreed
-        .subprotocol
-        .and_then(|it| HeaderValue::try_from(it).ok())
-    {
-        response
-            .headers_mut()
-            .insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    match connected.catch_unwind().await {
+        Ok(Ok(driver)) => Ok(Client {
+            conn,
+            driver,
+            subprotocol: agreed.subprotocol,
+            deflate,
+        }),
+        Ok(Err(error)) => Err(refused(&Error::to_string(&error))),
+        Err(_) => Err(StatusCode::INTERNAL_SERVER_ERROR.into_response()),
     }
-    let mount = mount.clone();
-    tokio::spawn(async move {
-        match on_upgrade.await {
-            Ok(upgraded) => start(upgraded, &mount, conn, driver),
-            Err(error) => tracing::debug!(%error, "a client went away during its handshake"),
-        }
-    });
-    Ok(response)
 }
 
 /// The query string's params, and the path's over them.

@@ -1,0 +1,61 @@
+//! The page, kept in the program, and the JavaScript client that it uses.
+
+use std::path::{Path, PathBuf};
+
+use axum::{Router, http::header, response::IntoResponse, routing::get};
+
+/// Where `cargo xtask test` installs Phoenix's client.
+const INSTALLED: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../tests/phoenix-js/node_modules/phoenix-new/priv/static/phoenix.mjs"
+);
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// The page's routes, with the client at `phoenix_js`, or the one that is installed, or our own small one.
+pub(crate) fn routes(phoenix_js: Option<PathBuf>) -> Router {
+    let file = phoenix_js.unwrap_or_else(|| Path::new(INSTALLED).to_owned());
+    let client = std::fs::read_to_string(file)
+        .unwrap_or_else(|_| include_str!("../page/phoenix-lite.js").to_owned());
+    let asset =
+        |content_type: &'static str, text: &'static str| get(move || serve(content_type, text));
+    Router::new()
+        .route("/", asset(HTML, include_str!("../page/index.html")))
+        .route(
+            "/assets/chat.css",
+            asset(CSS, include_str!("../page/chat.css")),
+        )
+        .route(
+            "/assets/chat.js",
+            asset(JS, include_str!("../page/chat.js")),
+        )
+        .route(
+            "/assets/rooms.js",
+            asset(JS, include_str!("../page/rooms.js")),
+        )
+        .route(
+            "/assets/view.js",
+            asset(JS, include_str!("../page/view.js")),
+        )
+        .route(
+            "/assets/bennu.svg",
+            asset(SVG, include_str!("../page/bennu.svg")),
+        )
+        .route(
+            "/assets/phoenix.mjs",
+            get(move || serve(JS, client.clone())),
+        )
+}
+
+async fn serve(content_type: &'static str, text: impl Into<axum::body::Body>) -> impl IntoResponse {
+    (
+        [
+            (header::CONTENT_TYPE, content_type),
+            (header::CACHE_CONTROL, "no-cache"),
+        ],
+        text.into(),
+    )
+}
