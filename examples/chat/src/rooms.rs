@@ -131,7 +131,7 @@ mod tests {
         }
         assert!(
             told.iter()
-                .map(|it| it.parse().unwrap())
+                .map(|it| it.parse::<usize>().unwrap())
                 .eq(0..=MESSAGES_KEPT)
         );
         let (first, history, members) = rooms.enter("a").unwrap();
