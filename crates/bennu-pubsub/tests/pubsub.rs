@@ -1,9 +1,5 @@
 //! Who hears what, in which order, and what is left behind.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test says so by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test says so by panicking")]
 
 use std::sync::{Arc, Mutex};
 
