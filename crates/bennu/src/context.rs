@@ -1,5 +1,7 @@
 //! What a channel can do.
 
+mod presence;
+
 use std::{
     any::{Any, type_name},
     fmt,
@@ -9,13 +11,14 @@ use std::{
     },
 };
 
-use bennu_pubsub::{PubSub, Subscription};
+use bennu_pubsub::{PubSub, Subscription, tracker::Member};
 use bennu_wire::{Broadcast, ChannelId, EncodeError, Outgoing, Payload, Ref, Topic};
 use bytes::Bytes;
 use serde::Serialize;
 
 use crate::{
-    Channel,
+    Channel, Presence,
+    presence::Change,
     reply::{Answer, Reply},
     routes::Route,
     runtime::{Conn, Mail, Relay, encode},
@@ -46,7 +49,7 @@ pub struct Context<C: Channel> {
     id: ChannelId,
     ending: AtomicU8,
     subscription: Option<Subscription>,
-    /// Only while joining, or with subscriptions to further topics.
+    /// Only while joining, with subscriptions to further topics, or with presences.
     extra: Mutex<Option<Box<Extra>>>,
 }
 
@@ -55,6 +58,8 @@ struct Extra {
     /// What the join callback wants sent, until the join is replied to.
     held: Option<Vec<Effect>>,
     relays: Vec<Subscription>,
+    /// What the channel tracks, for each presence it tracks with: nearly always there's one.
+    members: Vec<Arc<Member>>,
 }
 
 enum Effect {
@@ -63,6 +68,7 @@ enum Effect {
         broadcast: Arc<Broadcast>,
         echo: bool,
     },
+    Presence(Presence, Change),
 }
 
 /// What a callback decided about its channel's life.
@@ -84,7 +90,7 @@ impl<C: Channel> Context<C> {
     ) -> Self {
         let extra = Extra {
             held: Some(Vec::new()),
-            relays: Vec::new(),
+            ..Extra::default()
         };
         Self {
             conn,
@@ -240,6 +246,7 @@ impl<C: Channel> Context<C> {
         }
         match (effect, &self.subscription) {
             (Effect::Push(frame), _) => self.conn.send(frame),
+            (Effect::Presence(presence, change), _) => self.changed(&presence, change),
             (
                 Effect::Broadcast {
                     broadcast,
@@ -315,7 +322,9 @@ impl<C: Channel> Context<C> {
     /// The channel hears nothing any more.
     pub(crate) fn unsubscribed(&mut self) {
         self.subscription = None;
-        *self.extra() = None;
+        // What it tracked leaves here, when the lock is free and the channel doesn't hear of it any more.
+        let extra = self.extra().take();
+        drop(extra);
     }
 
     /// Sends what `handle_in` answered to the event being handled.

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt;
 
 use crate::{
-    RawSocket, Routes, Socket, SocketOptions,
+    Presence, PresenceHandler, PresenceOptions, RawSocket, Routes, Socket, SocketOptions,
     runtime::{Counter, Counters, Mount, drain},
     transport::{Accept, ChannelSockets, RawSockets, websocket},
 };
@@ -38,6 +38,7 @@ use crate::{
 pub struct Endpoint<A> {
     app: Arc<A>,
     pubsub: PubSub,
+    presence: Presence,
     options: SocketOptions,
     router: Router,
     mounts: Vec<Arc<Mount>>,
@@ -47,9 +48,11 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
     /// An endpoint without sockets. `app` is what [`Socket::connect`] is given: pools, configuration.
     #[must_use]
     pub fn new(app: impl Into<Arc<A>>) -> Self {
+        let pubsub = PubSub::new();
         Self {
             app: app.into(),
-            pubsub: PubSub::new(),
+            presence: Presence::new("presence", &pubsub, PresenceOptions::new()),
+            pubsub,
             options: SocketOptions::new(),
             router: Router::new(),
             mounts: Vec::new(),
@@ -60,6 +63,23 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
     #[must_use]
     pub fn adapter(mut self, adapter: impl Adapter) -> Self {
         self.pubsub = PubSub::with_adapter(Box::new(adapter));
+        self.presence = self.presence.on(&self.pubsub);
+        self
+    }
+
+    /// The limits of presences, and when large topics are told of changes. To be called before sockets are
+    /// mounted.
+    #[must_use]
+    pub fn presence_options(mut self, options: PresenceOptions) -> Self {
+        self.presence = self.presence.with_options(options, &self.pubsub);
+        self
+    }
+
+    /// Has `handler` add to presences before clients see them, or follow them. To be called before sockets
+    /// are mounted.
+    #[must_use]
+    pub fn presence_handler(mut self, handler: impl PresenceHandler) -> Self {
+        self.presence = self.presence.handled_by(handler, &self.pubsub);
         self
     }
 
@@ -126,7 +146,12 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
 
     fn mount(mut self, path: &str, options: SocketOptions, sockets: impl Accept) -> Self {
         let websocket_path = route_path(path, &options.websocket_path);
-        let mount = Arc::new(Mount::new(path.to_owned(), options, self.pubsub.clone()));
+        let mount = Arc::new(Mount::new(
+            path.to_owned(),
+            options,
+            self.pubsub.clone(),
+            self.presence.clone(),
+        ));
         let route = websocket::route(mount.clone(), Arc::new(sockets));
         let with_slash = format!("{websocket_path}/");
         self.router = self
@@ -162,6 +187,18 @@ impl<A> Endpoint<A> {
             StatusCode::SWITCHING_PROTOCOLS => Ok(()),
             status => Err(status),
         }
+    }
+
+    /// Who is present in which topic.
+    #[must_use]
+    pub fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// The topics of this endpoint, as for a [`Presence`] beside the endpoint's own.
+    #[must_use]
+    pub fn pubsub(&self) -> &PubSub {
+        &self.pubsub
     }
 
     /// What the endpoint was made with.
@@ -315,6 +352,7 @@ impl<A> Clone for Endpoint<A> {
         Self {
             app: self.app.clone(),
             pubsub: self.pubsub.clone(),
+            presence: self.presence.clone(),
             options: self.options.clone(),
             router: self.router.clone(),
             mounts: self.mounts.clone(),

@@ -11,6 +11,7 @@ mod endpoint;
 mod error;
 mod options;
 mod params;
+mod presence;
 mod raw_socket;
 mod reply;
 mod routes;
@@ -18,6 +19,10 @@ mod runtime;
 mod socket;
 mod transport;
 
+pub use bennu_pubsub::tracker::{
+    Diff as PresenceDiff, PresenceEntry, PresenceError, PresenceMeta, PresenceOptions, PresenceRef,
+    Presences,
+};
 pub use bennu_pubsub::{Adapter, InProcess, PubSub, Receiver, Subscriber, Subscription};
 pub use bennu_wire::{Broadcast, Payload, RawEvent, Topic};
 pub use bytes::Bytes;
@@ -28,6 +33,7 @@ pub use context::{Context, Handle, ReplyTo, SendError};
 pub use endpoint::{Endpoint, Stats};
 pub use error::{Error, Result, refuse};
 pub use options::{Drainer, Overflow, SocketOptions};
+pub use presence::{Presence, PresenceHandler, PresenceMember};
 pub use raw_socket::{RawContext, RawControl, RawHandle, RawMessage, RawSocket};
 pub use reply::Reply;
 pub use routes::Routes;

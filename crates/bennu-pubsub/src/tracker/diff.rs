@@ -17,6 +17,12 @@ use super::{PresenceError, PresenceMeta};
 pub struct Presences(BTreeMap<Arc<str>, PresenceEntry>);
 
 impl Presences {
+    /// One key's presences.
+    #[must_use]
+    pub fn one(key: &str, entry: PresenceEntry) -> Self {
+        Self(BTreeMap::from([(key.into(), entry)]))
+    }
+
     /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {

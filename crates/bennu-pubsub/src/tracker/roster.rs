@@ -96,6 +96,12 @@ impl Roster {
         }
     }
 
+    /// Whether both are the same presences.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// See [`Tracker::list`].
     #[must_use]
     pub fn list(&self, topic: &Topic) -> Presences {
@@ -135,6 +141,12 @@ impl Roster {
 }
 
 impl Member {
+    /// Whether it is one of that roster's.
+    #[must_use]
+    pub fn is_of(&self, roster: &Roster) -> bool {
+        Arc::ptr_eq(&self.roster, &roster.inner)
+    }
+
     /// Adds a presence. It leaves when it is untracked or this member is dropped.
     ///
     /// # Errors
