@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     borrow::Cow,
+    cell::RefCell,
     collections::VecDeque,
     fmt,
     sync::{
@@ -18,7 +19,7 @@ use bennu_wire::{Broadcast, ChannelId, EncodeError, Encoding, Outgoing};
 use bytes::Bytes;
 
 use super::{encode, mount::Mount};
-use crate::{SendError, options::Overflow};
+use crate::{Overflow, SendError, SocketOptions};
 
 /// The key under which a connection subscribes to its own id.
 pub(crate) const SOCKET_ID: u64 = u64::MAX;
@@ -41,12 +42,8 @@ pub(crate) struct Conn {
 
 #[derive(Default)]
 struct Outbox {
-    /// Frames to write, oldest first. Its storage is freed when it runs empty.
-    frames: VecDeque<Bytes>,
-    /// How much of the first frame is written already.
-    written: usize,
-    /// All of `frames`.
-    bytes: usize,
+    /// What is to be written; nothing when it's all written.
+    queue: Option<Box<Queue>>,
     #[expect(
         clippy::box_collection,
         reason = "a pointer costs an idle connection less"
@@ -60,6 +57,26 @@ struct Outbox {
     stirred: bool,
     /// The kernel takes no more: new frames needn't wake the task.
     blocked: bool,
+}
+
+/// Frames to write.
+#[derive(Default)]
+struct Queue {
+    /// Oldest first, never empty.
+    frames: VecDeque<Bytes>,
+    /// How much of the first frame is written already.
+    written: usize,
+    /// All of `frames`.
+    bytes: usize,
+}
+
+/// Queues that a thread keeps for further use: they come and go with nearly every message.
+const QUEUES_KEPT: usize = 1024;
+/// A queue that has room for more frames than this isn't kept.
+const QUEUE_FRAMES_KEPT: usize = 64;
+
+thread_local! {
+    static QUEUES: RefCell<Vec<Box<Queue>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A message for a channel of the connection.
@@ -146,8 +163,7 @@ impl Conn {
             return;
         }
         // One frame always fits, however long: what's judged is what waits before it.
-        if outbox.bytes > limits.queue_bytes_max || outbox.frames.len() >= limits.queue_messages_max
-        {
+        if outbox.queue.as_ref().is_some_and(|it| it.is_full(limits)) {
             match limits.overflow {
                 Overflow::Close => {
                     self.mount.counters.overflow_closed.add(1);
@@ -160,8 +176,7 @@ impl Conn {
             }
             self.mount.counters.overflow_dropped.add(1);
         }
-        outbox.bytes += frame.len();
-        outbox.frames.push_back(frame);
+        outbox.push(frame);
         if !outbox.blocked {
             stir(outbox);
         }
@@ -211,37 +226,26 @@ impl Conn {
 
     /// Queues the last frame of a connection that is to be closed.
     pub(crate) fn seal(&self, last: Bytes) {
-        let mut outbox = self.lock();
-        outbox.bytes += last.len();
-        outbox.frames.push_back(last);
+        self.lock().push(last);
     }
 
     /// Bytes and frames that wait to be written.
     pub(crate) fn backlog(&self) -> (usize, usize) {
-        let outbox = self.lock();
-        (outbox.bytes, outbox.frames.len())
+        self.lock()
+            .queue
+            .as_ref()
+            .map_or((0, 0), |it| (it.bytes, it.frames.len()))
     }
 
     /// Takes note that `written` bytes of the last chunk went out and says what comes next.
     pub(crate) fn next_chunk(&self, written: usize, scratch: &mut Vec<u8>) -> Chunk {
         let mut outbox = self.lock();
-        outbox.advance(written);
         outbox.blocked = false;
-        let Some(first) = outbox.frames.front() else {
-            return Chunk::Nothing;
-        };
-        if first.len() - outbox.written > GATHERED_BYTES_MAX {
-            return Chunk::Frame(first.slice(outbox.written..));
+        outbox.advance(written);
+        match &outbox.queue {
+            Some(queue) => queue.chunk(scratch),
+            None => Chunk::Nothing,
         }
-        scratch.clear();
-        scratch.extend_from_slice(first.get(outbox.written..).unwrap_or_default());
-        for frame in outbox.frames.iter().skip(1) {
-            if frame.len() > GATHERED_BYTES_MAX || scratch.len() + frame.len() > WRITE_BYTES_MAX {
-                break;
-            }
-            scratch.extend_from_slice(frame);
-        }
-        Chunk::Gathered
     }
 
     /// Notes that the kernel takes no more for now.
@@ -282,6 +286,80 @@ fn stir(mut outbox: MutexGuard<'_, Outbox>) {
 }
 
 impl Outbox {
+    fn push(&mut self, frame: Bytes) {
+        let queue = self.queue.get_or_insert_with(Queue::take);
+        queue.bytes += frame.len();
+        queue.frames.push_back(frame);
+    }
+
+    fn advance(&mut self, written: usize) {
+        if let Some(queue) = &mut self.queue {
+            queue.advance(written);
+        }
+        self.keep_none_empty();
+    }
+
+    /// Drops the oldest frame that isn't partly on the wire.
+    fn drop_oldest(&mut self) {
+        let Some(queue) = &mut self.queue else { return };
+        if let Some(frame) = queue.frames.remove(usize::from(queue.written > 0)) {
+            queue.bytes -= frame.len();
+        }
+        self.keep_none_empty();
+    }
+
+    /// Drops all frames but one that is partly on the wire.
+    fn forget_unwritten(&mut self) {
+        let Some(queue) = &mut self.queue else { return };
+        queue.frames.truncate(usize::from(queue.written > 0));
+        queue.bytes = queue.frames.iter().map(Bytes::len).sum();
+        self.keep_none_empty();
+    }
+
+    fn keep_none_empty(&mut self) {
+        if self.queue.as_ref().is_some_and(|it| it.frames.is_empty()) {
+            self.queue.take().map(Queue::give_back);
+        }
+    }
+}
+
+impl Queue {
+    fn take() -> Box<Self> {
+        QUEUES.with_borrow_mut(Vec::pop).unwrap_or_default()
+    }
+
+    fn give_back(self: Box<Self>) {
+        if self.frames.capacity() <= QUEUE_FRAMES_KEPT {
+            QUEUES.with_borrow_mut(|queues| {
+                if queues.len() < QUEUES_KEPT {
+                    queues.push(self);
+                }
+            });
+        }
+    }
+
+    fn is_full(&self, limits: &SocketOptions) -> bool {
+        self.bytes > limits.queue_bytes_max || self.frames.len() >= limits.queue_messages_max
+    }
+
+    fn chunk(&self, scratch: &mut Vec<u8>) -> Chunk {
+        let Some(first) = self.frames.front() else {
+            return Chunk::Nothing;
+        };
+        if first.len() - self.written > GATHERED_BYTES_MAX {
+            return Chunk::Frame(first.slice(self.written..));
+        }
+        scratch.clear();
+        scratch.extend_from_slice(first.get(self.written..).unwrap_or_default());
+        for frame in self.frames.iter().skip(1) {
+            if frame.len() > GATHERED_BYTES_MAX || scratch.len() + frame.len() > WRITE_BYTES_MAX {
+                break;
+            }
+            scratch.extend_from_slice(frame);
+        }
+        Chunk::Gathered
+    }
+
     fn advance(&mut self, mut written: usize) {
         while written > 0 {
             let Some(first) = self.frames.front() else {
@@ -297,23 +375,6 @@ impl Outbox {
             self.written = 0;
             self.frames.pop_front();
         }
-        if self.frames.is_empty() {
-            self.frames = VecDeque::new();
-        }
-    }
-
-    /// Drops the oldest frame that isn't partly on the wire.
-    fn drop_oldest(&mut self) {
-        if let Some(frame) = self.frames.remove(usize::from(self.written > 0)) {
-            self.bytes -= frame.len();
-        }
-    }
-
-    /// Drops all frames but one that is partly on the wire.
-    fn forget_unwritten(&mut self) {
-        self.frames.truncate(usize::from(self.written > 0));
-        self.frames.shrink_to_fit();
-        self.bytes = self.frames.iter().map(Bytes::len).sum();
     }
 }
 
