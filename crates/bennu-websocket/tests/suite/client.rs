@@ -124,6 +124,49 @@ fn owned(event: Event<'_>) -> Event<'static> {
     }
 }
 
+/// Frames make these events and, if anything, this error; and the same in whatever pieces they come.
+pub(crate) fn check_with(
+    config: &Config,
+    frames: &[Vec<u8>],
+    events: &[Event<'static>],
+    error: Option<(u16, &'static str)>,
+) {
+    let input = frames.concat();
+    let expected = Outcome {
+        events: events.to_vec(),
+        error,
+    };
+    assert_eq!(
+        feed(config, &input, []),
+        expected,
+        "in one piece: {input:x?}"
+    );
+    for len in [1, 2, 3, 5, 7] {
+        assert_eq!(
+            feed(config, &input, std::iter::repeat(len)),
+            expected,
+            "in pieces of {len}: {input:x?}"
+        );
+    }
+    let stride = 1 + input.len() / 500;
+    for cut in (0..=input.len()).step_by(stride) {
+        assert_eq!(
+            feed(config, &input, [cut]),
+            expected,
+            "cut at {cut}: {input:x?}"
+        );
+    }
+    let mut random = Random(input.len() as u64);
+    for _ in 0..20 {
+        let pieces: Vec<_> = (0..input.len()).map(|_| random.below(12)).collect();
+        assert_eq!(
+            feed(config, &input, pieces.clone()),
+            expected,
+            "in {pieces:?}: {input:x?}"
+        );
+    }
+}
+
 pub(crate) fn text(text: &str) -> Event<'static> {
     Event::Text(text.to_owned().into())
 }

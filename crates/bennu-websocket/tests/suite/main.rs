@@ -4,3 +4,4 @@ mod client;
 mod decoder;
 mod deflate;
 mod hostile;
+mod limits;
