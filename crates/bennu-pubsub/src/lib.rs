@@ -1,1 +1,29 @@
-//! Topics to subscribers: encode-once broadcast in one order per topic.
+//! Topics to subscribers: encode-once broadcast, one order per topic.
+//!
+//! A *subscriber* is an outbox and a small key ([`Subscriber`]); this crate knows neither sockets nor
+//! channels. [`PubSub`] keeps the topics of one node. A topic exists while it has subscribers, subscribing
+//! and unsubscribing cost the same for one subscriber as for a million, and all subscribers of a topic see
+//! its broadcasts in the same order.
+//!
+//! ```
+//! use bennu_pubsub::PubSub;
+//! use bennu_wire::{Broadcast, Payload};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let pubsub = PubSub::new();
+//! let mut room = pubsub.receiver("room:1");
+//! pubsub.broadcast(Broadcast::new("room:1".into(), "new_msg", Payload::empty()).into());
+//! assert_eq!(room.recv().await.event(), "new_msg");
+//! # }
+//! ```
+
+mod adapter;
+mod node;
+mod pubsub;
+mod receiver;
+mod subscriber;
+
+pub use adapter::{Adapter, InProcess};
+pub use pubsub::{PubSub, Subscription};
+pub use receiver::Receiver;
+pub use subscriber::Subscriber;

@@ -1,1 +1,34 @@
 //! Phoenix Sockets and Channels for Rust, on tokio and axum.
+//!
+//! Clients written for Phoenix connect unmodified, join topics, push events, get replies and hear broadcasts;
+//! a server is written as plain types: an [`Endpoint`] mounts [`Socket`]s, a socket routes topics to
+//! [`Channel`]s, and a joined channel is a struct whose fields are its state.
+
+mod channel;
+mod connect_info;
+mod context;
+mod endpoint;
+mod error;
+mod options;
+mod params;
+mod raw_socket;
+mod reply;
+mod routes;
+mod runtime;
+mod socket;
+mod transport;
+
+pub use bennu_pubsub::{Adapter, InProcess, PubSub, Receiver, Subscriber, Subscription};
+pub use bennu_wire::{Broadcast, Payload, RawEvent, Topic};
+pub use bytes::Bytes;
+
+pub use channel::{Channel, Joined, Reason};
+pub use connect_info::ConnectInfo;
+pub use context::{Context, Handle, ReplyTo, SendError};
+pub use endpoint::Endpoint;
+pub use error::{Error, Result, refuse};
+pub use options::{Overflow, SocketOptions};
+pub use raw_socket::{RawContext, RawControl, RawHandle, RawMessage, RawSocket};
+pub use reply::Reply;
+pub use routes::Routes;
+pub use socket::Socket;

@@ -1,0 +1,257 @@
+//! The topics of one node.
+
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    fmt,
+    hash::BuildHasher,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use bennu_wire::{Broadcast, Topic};
+
+use crate::{
+    Adapter, InProcess, Receiver, Subscriber,
+    node::{Origin, Subscribers},
+};
+
+/// Maps of topics, each behind its own lock; a power of two.
+const SHARDS: usize = 64;
+
+/// Topics and their subscribers on one node, and the way to the other nodes. Clones share the same topics.
+///
+/// Phoenix's `Phoenix.PubSub`.
+#[derive(Clone)]
+pub struct PubSub {
+    registry: Arc<Registry>,
+}
+
+struct Registry {
+    shards: Box<[Mutex<HashMap<Topic, Arc<Node>>>]>,
+    hasher: RandomState,
+    adapter: Box<dyn Adapter>,
+}
+
+/// One topic that has subscribers.
+struct Node {
+    topic: Topic,
+    registry: Weak<Registry>,
+    /// Subscriptions, counted up under the shard's lock: while it isn't zero the node stays in the map.
+    subscriptions: AtomicU32,
+    subscribers: Mutex<Subscribers>,
+}
+
+/// A place among the subscribers of a topic. Dropping it unsubscribes.
+pub struct Subscription {
+    node: Arc<Node>,
+    slot: u32,
+}
+
+impl PubSub {
+    /// The topics of a single node, for which there are no others.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_adapter(Box::new(InProcess))
+    }
+
+    /// The topics of a node that reaches others through `adapter`.
+    #[must_use]
+    pub fn with_adapter(adapter: Box<dyn Adapter>) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self {
+            registry: Arc::new(Registry {
+                shards,
+                hasher: RandomState::new(),
+                adapter,
+            }),
+        }
+    }
+
+    /// Adds `subscriber` to `topic`, in constant time. It hears what is broadcast from now on, under `key`,
+    /// until the subscription is dropped. The same subscriber may subscribe several times, and then hears a
+    /// broadcast as often.
+    #[must_use = "dropping a subscription unsubscribes it"]
+    pub fn subscribe(
+        &self,
+        topic: impl Into<Topic>,
+        subscriber: Arc<dyn Subscriber>,
+        key: u64,
+    ) -> Subscription {
+        let topic = topic.into();
+        let node = {
+            let mut shard = self.registry.shard(&topic);
+            let node = shard.entry(topic).or_insert_with_key(|topic| {
+                Arc::new(Node {
+                    topic: topic.clone(),
+                    registry: Arc::downgrade(&self.registry),
+                    subscriptions: AtomicU32::new(0),
+                    subscribers: Mutex::default(),
+                })
+            });
+            node.subscriptions.fetch_add(1, Ordering::Relaxed);
+            node.clone()
+        };
+        let slot = lock(&node.subscribers).insert(subscriber, key);
+        Subscription { node, slot }
+    }
+
+    /// Subscribes application code to `topic`: see [`Receiver`].
+    #[must_use = "dropping a receiver unsubscribes it"]
+    pub fn receiver(&self, topic: impl Into<Topic>) -> Receiver {
+        Receiver::new(self, topic.into())
+    }
+
+    /// Delivers `broadcast` to all subscribers of its topic, on every node. Phoenix's `broadcast/3`.
+    pub fn broadcast(&self, broadcast: Arc<Broadcast>) {
+        self.local_broadcast(&broadcast);
+        self.registry.adapter.publish(&broadcast);
+    }
+
+    /// Delivers `broadcast` to the subscribers of its topic on this node. Phoenix's `local_broadcast/3`.
+    pub fn local_broadcast(&self, broadcast: &Arc<Broadcast>) {
+        let node = self
+            .registry
+            .shard(broadcast.topic())
+            .get(broadcast.topic())
+            .cloned();
+        if let Some(node) = node {
+            node.broadcast(broadcast, None);
+        }
+    }
+
+    /// How many topics have subscribers on this node.
+    #[must_use]
+    pub fn topics(&self) -> usize {
+        self.registry.shards.iter().map(|it| lock(it).len()).sum()
+    }
+
+    /// How many subscriptions `topic` has on this node.
+    #[must_use]
+    pub fn subscriptions(&self, topic: &Topic) -> usize {
+        self.registry
+            .shard(topic)
+            .get(topic)
+            .map_or(0, |it| it.subscriptions.load(Ordering::Relaxed) as usize)
+    }
+}
+
+impl Subscription {
+    /// The topic subscribed to.
+    #[must_use]
+    pub fn topic(&self) -> &Topic {
+        &self.node.topic
+    }
+
+    /// Delivers `broadcast` to all subscribers of this subscription's topic on every node, its own included.
+    ///
+    /// It stands in this subscriber's own outbox when the call returns, so it precedes whatever the
+    /// subscriber sends next.
+    pub fn broadcast(&self, broadcast: &Arc<Broadcast>) {
+        self.publish(broadcast, true);
+    }
+
+    /// As [`broadcast`](Self::broadcast), but this subscription doesn't hear it. Phoenix's `broadcast_from/4`.
+    pub fn broadcast_from(&self, broadcast: &Arc<Broadcast>) {
+        self.publish(broadcast, false);
+    }
+
+    fn publish(&self, broadcast: &Arc<Broadcast>, echo: bool) {
+        debug_assert_eq!(broadcast.topic(), self.topic());
+        self.node.broadcast(
+            broadcast,
+            Some(Origin {
+                slot: self.slot,
+                echo,
+            }),
+        );
+        if let Some(registry) = self.node.registry.upgrade() {
+            registry.adapter.publish(broadcast);
+        }
+    }
+}
+
+impl Node {
+    fn broadcast(self: &Arc<Self>, broadcast: &Arc<Broadcast>, origin: Option<Origin>) {
+        let unserved = lock(&self.subscribers).broadcast(broadcast, origin);
+        if !unserved {
+            return;
+        }
+        let node = self.clone();
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(async move {
+                    while !node.step() {
+                        tokio::task::yield_now().await;
+                    }
+                });
+            }
+            // Outside a runtime there is nobody to hand the rest to.
+            Err(_) => while !self.step() {},
+        }
+    }
+
+    fn step(&self) -> bool {
+        lock(&self.subscribers).step()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        lock(&self.node.subscribers).remove(self.slot);
+        if self.node.subscriptions.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        let Some(registry) = self.node.registry.upgrade() else {
+            return;
+        };
+        let mut shard = registry.shard(&self.node.topic);
+        // Somebody may have subscribed since, or even have made a new node of the same name.
+        if self.node.subscriptions.load(Ordering::Acquire) == 0
+            && shard
+                .get(&self.node.topic)
+                .is_some_and(|it| Arc::ptr_eq(it, &self.node))
+        {
+            shard.remove(&self.node.topic);
+        }
+    }
+}
+
+impl Registry {
+    fn shard(&self, topic: &Topic) -> MutexGuard<'_, HashMap<Topic, Arc<Node>>> {
+        let index = self.hasher.hash_one(topic) as usize % SHARDS;
+        match self.shards.get(index) {
+            Some(shard) => lock(shard),
+            None => unreachable!("{index} of {SHARDS} shards"),
+        }
+    }
+}
+
+impl Default for PubSub {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for PubSub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PubSub")
+            .field("topics", &self.topics())
+            .field("adapter", &self.registry.adapter)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("topic", self.topic())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A poisoned lock is taken all the same: nothing here is left half done by a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

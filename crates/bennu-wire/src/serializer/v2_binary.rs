@@ -1,0 +1,122 @@
+//! V2 in binary frames. Every field but the payload has one byte for its length, and these lengths come first.
+//!
+//! ```text
+//! push in        0 | join_ref ref topic event   | ... | payload
+//! push out       0 | join_ref topic event       | ... | payload
+//! reply out      1 | join_ref ref topic status  | ... | payload
+//! broadcast out  2 | topic event                | ... | payload
+//! ```
+
+use bytes::Bytes;
+
+use super::utf8;
+use crate::{Cause, DecodeError, EncodeError, Message, Name, Outgoing, Payload, Ref};
+
+const PUSH: u8 = 0;
+const REPLY: u8 = 1;
+const BROADCAST: u8 = 2;
+
+pub(super) fn decode(frame: &[u8]) -> Result<Message, DecodeError> {
+    let (lengths, mut rest) = match frame.split_at_checked(5) {
+        Some(([PUSH, lengths @ ..], rest)) => (lengths, rest),
+        Some(([kind, ..], _)) => {
+            return Err(DecodeError::new(
+                Cause::Frame,
+                format!("expected a push (kind 0), found kind {kind}"),
+            ));
+        }
+        Some(([], _)) | None => {
+            return Err(DecodeError::new(
+                Cause::Frame,
+                format!("a header has 5 bytes, found {}", frame.len()),
+            ));
+        }
+    };
+    let mut fields = [""; 4];
+    for (field, length) in fields.iter_mut().zip(lengths) {
+        let Some((bytes, after)) = rest.split_at_checked(usize::from(*length)) else {
+            let found = rest.len();
+            return Err(DecodeError::new(
+                Cause::Frame,
+                format!("a field has {length} bytes, found {found}"),
+            ));
+        };
+        *field = utf8(bytes)?;
+        rest = after;
+    }
+    let [join_ref, r#ref, topic, event] = fields;
+    Ok(Message {
+        // Always strings here: an empty one is not null, and so belongs to no join there is.
+        join_ref: Ref::text(join_ref),
+        r#ref: Ref::text(r#ref),
+        topic: Name::from(topic),
+        event: Name::from(event),
+        payload: Payload::Binary(Bytes::copy_from_slice(rest)),
+    })
+}
+
+pub(super) fn encode(
+    outgoing: &Outgoing<'_>,
+    payload: &[u8],
+    buffer: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    match outgoing {
+        Outgoing::Push {
+            join_ref,
+            topic,
+            event,
+            ..
+        } => {
+            let fields = [
+                ("join_ref", &*join_ref.to_text()),
+                ("topic", topic.to_text()),
+                ("event", event),
+            ];
+            write(PUSH, &fields, payload, buffer)
+        }
+        Outgoing::Reply {
+            join_ref,
+            r#ref,
+            topic,
+            status,
+            ..
+        } => {
+            let fields = [
+                ("join_ref", &*join_ref.to_text()),
+                ("ref", &*r#ref.to_text()),
+                ("topic", topic.to_text()),
+                ("status", status),
+            ];
+            write(REPLY, &fields, payload, buffer)
+        }
+        Outgoing::Broadcast(broadcast) => {
+            let fields = [
+                ("topic", broadcast.topic().as_str()),
+                ("event", broadcast.event()),
+            ];
+            write(BROADCAST, &fields, payload, buffer)
+        }
+    }
+}
+
+fn write(
+    kind: u8,
+    fields: &[(&'static str, &str)],
+    payload: &[u8],
+    buffer: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    let start = buffer.len();
+    buffer.push(kind);
+    for (name, text) in fields {
+        let Ok(length) = u8::try_from(text.len()) else {
+            buffer.truncate(start);
+            return Err(EncodeError::long(name, text.len()));
+        };
+        buffer.push(length);
+    }
+    for (_, text) in fields {
+        buffer.extend_from_slice(text.as_bytes());
+    }
+    buffer.extend_from_slice(payload);
+    Ok(())
+}

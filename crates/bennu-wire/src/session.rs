@@ -1,0 +1,374 @@
+//! The session: what each message of a connection means, given the channels it has joined.
+//!
+//! Messages and the runtime's verdicts go in, [`Action`]s come out, to be taken by [`Session::poll_action`] until there
+//! are none after each call. The one `match` in [`Session::receive`] is the table of the protocol's socket level
+//! (`Phoenix.Socket.__in__/2`), with one difference: Phoenix lets a join hold up the whole connection, here only its
+//! own topic waits.
+
+mod actions;
+mod channels;
+mod joining;
+
+use std::{borrow::Cow, collections::VecDeque};
+
+pub use actions::Action;
+use actions::Actions;
+pub use channels::ChannelId;
+use channels::{Channel, Channels, Phase};
+use joining::Load;
+
+use crate::{Message, Name, Outbound, Payload, Ref, Reply, Topic};
+
+/// The event of replies.
+pub(crate) const PHX_REPLY: &str = "phx_reply";
+const PHX_JOIN: &str = "phx_join";
+const PHX_LEAVE: &str = "phx_leave";
+const PHX_CLOSE: &str = "phx_close";
+const PHX_ERROR: &str = "phx_error";
+const HEARTBEAT: &str = "heartbeat";
+/// The topic of heartbeats, and otherwise one like any other.
+const PHOENIX: &str = "phoenix";
+
+const OK: &str = "ok";
+const ERROR: &str = "error";
+const TOO_MANY_QUEUED: &str = "too many messages queued";
+
+/// What one connection may have. Values beyond `u32::MAX` count as that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Channels joined, joining or leaving; a join beyond is refused. 100 by default.
+    pub channels_max: usize,
+    /// Messages that wait for joins to be decided, over all of them. Beyond, an event gets an error reply, and a join or
+    /// leave closes the connection with 1008. 1,024 by default.
+    pub joining_messages_max: usize,
+    /// Bytes that these messages occupy, with the same consequences. 16 MiB by default.
+    pub joining_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            channels_max: 100,
+            joining_messages_max: 1_024,
+            joining_bytes_max: 16 * 1_024 * 1_024,
+        }
+    }
+}
+
+/// One connection's channels, as a value.
+///
+/// ```
+/// use bennu_wire::{Action, Frame, Limits, Payload, Serializer, Session};
+///
+/// let mut session = Session::new(Limits::default());
+/// let join = Serializer::V2.decode(Frame::Text(r#"["3","3","room:a","phx_join",{}]"#))?;
+/// session.receive(join, |topic| topic.starts_with("room:"));
+///
+/// let Some(Action::Join { id, topic, .. }) = session.poll_action() else { panic!("asked to join") };
+/// assert_eq!(topic.subtopic(), "a");
+///
+/// // The runtime has run the channel's join, which said ok:
+/// session.joined(id, Payload::empty());
+/// assert!(matches!(session.poll_action(), Some(Action::Send(_))));
+/// assert!(matches!(session.poll_action(), Some(Action::Joined { .. })));
+/// assert!(session.poll_action().is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Session {
+    channels: Channels,
+    actions: Actions,
+    /// What waited for joins that are decided now, to be taken once more.
+    replay: VecDeque<Message>,
+    /// What all the joining channels' queues hold together.
+    load: Load,
+    limits: Load,
+    channels_max: u32,
+    next_id: u32,
+}
+
+/// What a message finds under its topic.
+enum Found<'a> {
+    Nothing,
+    Joining(&'a mut Channel),
+    Joined {
+        channel: &'a mut Channel,
+        current: bool,
+    },
+    Leaving(&'a mut Channel),
+}
+
+impl<'a> Found<'a> {
+    fn in_channels(channels: &'a mut Channels, message: &Message) -> Self {
+        let Some(channel) = message
+            .topic
+            .as_str()
+            .and_then(|topic| channels.get_mut(topic))
+        else {
+            return Self::Nothing;
+        };
+        match channel.phase() {
+            Phase::Joining => Self::Joining(channel),
+            Phase::Leaving => Self::Leaving(channel),
+            // Strict and typed: "5" is not 5. Where the join had null, only null passes.
+            Phase::Joined => {
+                let current = message.join_ref.is_null() || message.join_ref == channel.join_ref;
+                Self::Joined { channel, current }
+            }
+        }
+    }
+}
+
+impl Session {
+    /// A connection that has joined nothing.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            channels: Channels::default(),
+            actions: Actions::default(),
+            replay: VecDeque::new(),
+            load: Load::default(),
+            limits: Load {
+                messages: clamp(limits.joining_messages_max),
+                bytes: clamp(limits.joining_bytes_max),
+            },
+            channels_max: clamp(limits.channels_max),
+            next_id: 0,
+        }
+    }
+
+    /// Takes a message from the client. `routed` says whether some channel serves a topic; it is asked for joins only.
+    pub fn receive(&mut self, message: Message, routed: impl FnOnce(&str) -> bool) {
+        let found = Found::in_channels(&mut self.channels, &message);
+        let event = message.event.as_str().unwrap_or_default();
+        match (event, found) {
+            (HEARTBEAT, _) if message.topic.as_str() == Some(PHOENIX) => {
+                self.actions.reply(Ref::NULL, message, OK, Payload::empty());
+            }
+            // It isn't known yet what this means.
+            (_, Found::Joining(channel)) => match self.load.add(&message, self.limits) {
+                Ok(()) => channel.queue(message),
+                Err(()) if event == PHX_JOIN || event == PHX_LEAVE => {
+                    self.actions.push(Action::Close {
+                        code: 1008,
+                        reason: TOO_MANY_QUEUED,
+                    });
+                }
+                Err(()) => self
+                    .actions
+                    .refuse(message.join_ref.clone(), message, TOO_MANY_QUEUED),
+            },
+            // The old channel makes room, so neither route nor number of channels is asked for.
+            (PHX_JOIN, Found::Joined { channel, .. } | Found::Leaving(channel)) => {
+                let Some(id) = next_id(&mut self.next_id, &mut self.actions) else {
+                    return;
+                };
+                self.actions.push(Action::Abandon { id: channel.id });
+                channel.replace(id, &message);
+                self.actions.join(channel, message);
+            }
+            (PHX_JOIN, Found::Nothing) => match message.topic.as_str() {
+                Some(topic) if routed(topic) => {
+                    let topic = Topic::from(topic);
+                    self.join(topic, message);
+                }
+                _ => self.actions.refuse(Ref::NULL, message, "unmatched topic"),
+            },
+            (PHX_LEAVE, Found::Nothing) => {
+                self.actions
+                    .reply(message.join_ref.clone(), message, OK, Payload::empty());
+            }
+            (_, Found::Nothing) => self.actions.refuse(Ref::NULL, message, "unmatched topic"),
+            // Meant for a channel that a newer join replaced.
+            (_, Found::Joined { current: false, .. }) => {}
+            // Behind the leave it would never be read.
+            (_, Found::Leaving(_)) => {}
+            (
+                PHX_LEAVE,
+                Found::Joined {
+                    channel,
+                    current: true,
+                },
+            ) => {
+                channel.set_leaving();
+                self.actions.push(Action::Leave {
+                    id: channel.id,
+                    message,
+                });
+            }
+            (
+                _,
+                Found::Joined {
+                    channel,
+                    current: true,
+                },
+            ) => {
+                self.actions.push(Action::Deliver {
+                    id: channel.id,
+                    message,
+                });
+            }
+        }
+    }
+
+    /// The channel's join said ok. Sends the reply, and then what has waited for it takes its course.
+    pub fn joined(&mut self, id: ChannelId, response: Payload) {
+        let Some(channel) = self.channels.get_by_id_mut(id) else {
+            return;
+        };
+        let Some(joining) = channel.take_joining() else {
+            return;
+        };
+        self.actions.verdict(channel, &joining, OK, response);
+        self.actions.push(Action::Joined { id });
+        self.replay.extend(joining.queue);
+    }
+
+    /// The channel's join said no, with what the client is to be told.
+    pub fn refused(&mut self, id: ChannelId, response: Payload) {
+        let Some(joining) = self
+            .channels
+            .get_by_id_mut(id)
+            .and_then(Channel::take_joining)
+        else {
+            return;
+        };
+        let Some(channel) = self.channels.remove(id) else {
+            return;
+        };
+        self.actions.verdict(&channel, &joining, ERROR, response);
+        self.replay.extend(joining.queue);
+    }
+
+    /// The channel's join panicked, or gave no verdict.
+    pub fn join_crashed(&mut self, id: ChannelId) {
+        self.refused(id, Payload::reason("join crashed"));
+    }
+
+    /// The channel has read all that came before the leave. It is forgotten at once, so the topic may be joined anew
+    /// while the channel still terminates.
+    pub fn left(&mut self, id: ChannelId, leave: &Message) {
+        let Some(channel) = self.channels.remove_joined(id) else {
+            return;
+        };
+        self.actions.push(Action::Send(Outbound::Reply(Reply {
+            join_ref: leave.join_ref.clone(),
+            r#ref: leave.r#ref.clone(),
+            topic: Name::from(&channel.topic),
+            status: Cow::Borrowed(OK),
+            response: Payload::empty(),
+        })));
+        self.actions.close(channel);
+    }
+
+    /// The channel stopped of its own accord. One that is still joining counts as crashed.
+    pub fn stopped(&mut self, id: ChannelId) {
+        match self.channels.remove_joined(id) {
+            Some(channel) => self.actions.close(channel),
+            None => self.join_crashed(id),
+        }
+    }
+
+    /// The channel panicked, or stopped with an error. One that is still joining counts as crashed.
+    pub fn failed(&mut self, id: ChannelId) {
+        match self.channels.remove_joined(id) {
+            Some(channel) => {
+                self.actions.end(
+                    channel.join_ref,
+                    &channel.topic,
+                    PHX_ERROR,
+                    Payload::reason("channel_crash"),
+                );
+            }
+            None => self.join_crashed(id),
+        }
+    }
+
+    /// What is to be done next; in this order, and before the next call of anything else.
+    ///
+    /// What waited for a join is taken once more here, a message at a time: what the runtime says of one, that the channel
+    /// left for example, is known when the next is looked at.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        loop {
+            if let Some(action) = self.actions.pop() {
+                return Some(action);
+            }
+            let Some(message) = self.replay.pop_front() else {
+                self.replay = VecDeque::new();
+                return None;
+            };
+            self.load.remove(&message);
+            // A topic that was routed once is routed again.
+            self.receive(message, |_| true);
+        }
+    }
+
+    /// An event could not be queued behind the ones its channel has not read yet: the client is told so.
+    pub fn overflowed(&mut self, message: Message) {
+        self.actions
+            .refuse(message.join_ref.clone(), message, TOO_MANY_QUEUED);
+    }
+
+    /// How many channels there are, joining and leaving ones among them.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Whether there is no channel.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The channels, in no particular order, and whether each is joined: neither joining nor leaving.
+    pub fn channels(&self) -> impl Iterator<Item = (ChannelId, &Topic, bool)> {
+        self.channels
+            .iter()
+            .map(|channel| (channel.id, &channel.topic, channel.phase() == Phase::Joined))
+    }
+
+    /// A channel's topic, while the session knows the channel.
+    #[must_use]
+    pub fn topic(&self, id: ChannelId) -> Option<&Topic> {
+        self.channels.get_by_id(id).map(|channel| &channel.topic)
+    }
+
+    fn join(&mut self, topic: Topic, message: Message) {
+        if clamp(self.channels.len()) >= self.channels_max {
+            return self.actions.refuse(
+                message.join_ref.clone(),
+                message,
+                "too many channels joined",
+            );
+        }
+        let Some(id) = next_id(&mut self.next_id, &mut self.actions) else {
+            return;
+        };
+        let channel = Channel::joining(id, topic, &message);
+        self.actions.join(&channel, message);
+        self.channels.insert(channel);
+    }
+}
+
+/// Four thousand million joins over one connection, and its numbers have run out: the client may come again.
+fn next_id(next: &mut u32, actions: &mut Actions) -> Option<ChannelId> {
+    let id = ChannelId::new(*next);
+    match next.checked_add(1) {
+        Some(after) => {
+            *next = after;
+            Some(id)
+        }
+        None => {
+            actions.push(Action::Close {
+                code: 1012,
+                reason: "too many joins",
+            });
+            None
+        }
+    }
+}
+
+fn clamp(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,299 @@
+//! The endpoint: where sockets are mounted, and the way to broadcast from anywhere.
+
+use std::{fmt, sync::Arc};
+
+use axum::{Router, body::Body};
+use bennu_pubsub::{Adapter, PubSub, Receiver, Subscription};
+use bennu_wire::{Broadcast, Payload, Topic};
+use http::{Request, StatusCode};
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tower::ServiceExt;
+
+use crate::{
+    RawSocket, Routes, Socket, SocketOptions,
+    runtime::Mount,
+    transport::{Accept, ChannelSockets, RawSockets, websocket},
+};
+
+/// Sockets mounted at paths, and the topics they share. Clones share everything.
+///
+/// Phoenix's `Phoenix.Endpoint`, as far as it concerns sockets: HTTP is axum's.
+///
+/// ```no_run
+/// # use bennu::*; use std::sync::Arc;
+/// # struct UserSocket;
+/// # impl Socket for UserSocket { type App = (); type Params = ();
+/// #   fn channels(routes: Routes<Self>) -> Routes<Self> { routes }
+/// #   async fn connect(_: &Arc<()>, _: (), _: &ConnectInfo) -> Result<Self> { Ok(Self) } }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
+/// let endpoint = Endpoint::new(()).socket::<UserSocket>("/socket");
+/// let router = axum::Router::new().merge(endpoint.router());
+///
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:4000").await?;
+/// axum::serve(listener, router).await
+/// # }
+/// ```
+pub struct Endpoint<A> {
+    app: Arc<A>,
+    pubsub: PubSub,
+    options: SocketOptions,
+    router: Router,
+    mounts: Vec<Arc<Mount>>,
+}
+
+impl<A: Send + Sync + 'static> Endpoint<A> {
+    /// An endpoint without sockets. `app` is what [`Socket::connect`] is given: pools, configuration.
+    #[must_use]
+    pub fn new(app: impl Into<Arc<A>>) -> Self {
+        Self {
+            app: app.into(),
+            pubsub: PubSub::new(),
+            options: SocketOptions::new(),
+            router: Router::new(),
+            mounts: Vec::new(),
+        }
+    }
+
+    /// Reaches other nodes through `adapter`. To be called before sockets are mounted.
+    #[must_use]
+    pub fn adapter(mut self, adapter: impl Adapter) -> Self {
+        self.pubsub = PubSub::with_adapter(Box::new(adapter));
+        self
+    }
+
+    /// The options of sockets that are mounted after this without options of their own.
+    #[must_use]
+    pub fn options(mut self, options: SocketOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Mounts a socket at `path`. Its variables (`/rooms/{room}`, or `/rooms/:room`) become params.
+    ///
+    /// # Panics
+    ///
+    /// When the path is none, or is taken.
+    #[must_use]
+    pub fn socket<S: Socket<App = A>>(self, path: &str) -> Self {
+        let options = self.options.clone();
+        self.socket_with::<S>(path, options)
+    }
+
+    /// Mounts a socket at `path` with options of its own.
+    ///
+    /// # Panics
+    ///
+    /// As [`socket`](Self::socket).
+    #[must_use]
+    pub fn socket_with<S: Socket<App = A>>(self, path: &str, options: SocketOptions) -> Self {
+        let routes = Arc::new(S::channels(Routes::new()));
+        let sockets = ChannelSockets::<S> {
+            app: self.app.clone(),
+            routes,
+        };
+        self.mount(path, options, sockets)
+    }
+
+    /// Mounts a raw socket at `path`.
+    ///
+    /// # Panics
+    ///
+    /// As [`socket`](Self::socket).
+    #[must_use]
+    pub fn raw_socket<R: RawSocket<App = A>>(self, path: &str) -> Self {
+        let options = self.options.clone();
+        self.raw_socket_with::<R>(path, options)
+    }
+
+    /// Mounts a raw socket at `path` with options of its own.
+    ///
+    /// # Panics
+    ///
+    /// As [`socket`](Self::socket).
+    #[must_use]
+    pub fn raw_socket_with<R: RawSocket<App = A>>(
+        self,
+        path: &str,
+        options: SocketOptions,
+    ) -> Self {
+        let sockets = RawSockets::<R> {
+            app: self.app.clone(),
+        };
+        self.mount(path, options, sockets)
+    }
+
+    fn mount(mut self, path: &str, options: SocketOptions, sockets: impl Accept) -> Self {
+        let websocket_path = route_path(path, &options.websocket_path);
+        let mount = Arc::new(Mount::new(path.to_owned(), options, self.pubsub.clone()));
+        let route = websocket::route(mount.clone(), Arc::new(sockets));
+        let with_slash = format!("{websocket_path}/");
+        self.router = self
+            .router
+            .route(&websocket_path, route.clone())
+            .route(&with_slash, route);
+        self.mounts.push(mount);
+        self
+    }
+}
+
+impl<A> Endpoint<A> {
+    /// The routes of all mounted sockets, to be merged into or nested in the application's router.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Serves a client over a byte stream that has been upgraded to WebSocket already: by another HTTP server,
+    /// or in memory. The request's path and query say where it connects; its headers are looked at for all but
+    /// the upgrade.
+    ///
+    /// # Errors
+    ///
+    /// The status that the client would have got: 403 when it's refused, 404 when nothing is mounted there.
+    pub async fn serve_upgraded<IO>(&self, request: Request<()>, io: IO) -> Result<(), StatusCode>
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let mut request = request.map(|()| Body::empty());
+        request.extensions_mut().insert(websocket::Stream::new(io));
+        let Ok(response) = self.router.clone().oneshot(request).await;
+        match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS => Ok(()),
+            status => Err(status),
+        }
+    }
+
+    /// What the endpoint was made with.
+    #[must_use]
+    pub fn app(&self) -> &Arc<A> {
+        &self.app
+    }
+
+    /// Sends an event to everybody in a topic, on every node. With a socket's id as topic and `disconnect` as
+    /// event it closes that socket's connections with code 1001.
+    ///
+    /// A payload that fails to serialize is logged, and nobody gets it.
+    pub fn broadcast(
+        &self,
+        topic: impl Into<Topic>,
+        event: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) {
+        if let Some(broadcast) = encoded(topic.into(), event, payload) {
+            self.pubsub.broadcast(broadcast);
+        }
+    }
+
+    /// As [`broadcast`](Self::broadcast), to everybody in the subscription's topic but the subscriber.
+    pub fn broadcast_from(
+        &self,
+        from: &Subscription,
+        event: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) {
+        if let Some(broadcast) = encoded(from.topic().clone(), event, payload) {
+            from.broadcast_from(&broadcast);
+        }
+    }
+
+    /// As [`broadcast`](Self::broadcast), on this node only.
+    pub fn local_broadcast(
+        &self,
+        topic: impl Into<Topic>,
+        event: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) {
+        if let Some(broadcast) = encoded(topic.into(), event, payload) {
+            self.pubsub.local_broadcast(&broadcast);
+        }
+    }
+
+    /// Listens to a topic from application code.
+    #[must_use = "dropping a receiver unsubscribes it"]
+    pub fn subscribe(&self, topic: impl Into<Topic>) -> Receiver {
+        self.pubsub.receiver(topic)
+    }
+
+    /// How many connections are open on this node.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.mounts.iter().map(|it| it.len()).sum()
+    }
+
+    /// How many topics have subscribers on this node.
+    #[must_use]
+    pub fn topics(&self) -> usize {
+        self.pubsub.topics()
+    }
+}
+
+/// Encodes before anyone gets anything.
+fn encoded(
+    topic: Topic,
+    event: &str,
+    payload: &(impl Serialize + ?Sized),
+) -> Option<Arc<Broadcast>> {
+    match Payload::new(payload) {
+        Ok(payload) => Some(Arc::new(Broadcast::new(topic, event.to_owned(), payload))),
+        Err(error) => {
+            tracing::error!(%topic, event, %error, "failed to encode a broadcast");
+            None
+        }
+    }
+}
+
+/// A mount's path and a transport's, in axum's syntax: Phoenix's `:name` becomes `{name}`.
+fn route_path(mount: &str, transport: &str) -> String {
+    let segments = mount
+        .split('/')
+        .chain(transport.split('/'))
+        .filter(|it| !it.is_empty());
+    segments.fold(String::new(), |path, segment| {
+        match segment.strip_prefix(':') {
+            Some(name) => format!("{path}/{{{name}}}"),
+            None => format!("{path}/{segment}"),
+        }
+    })
+}
+
+impl<A> Clone for Endpoint<A> {
+    fn clone(&self) -> Self {
+        Self {
+            app: self.app.clone(),
+            pubsub: self.pubsub.clone(),
+            options: self.options.clone(),
+            router: self.router.clone(),
+            mounts: self.mounts.clone(),
+        }
+    }
+}
+
+impl<A> fmt::Debug for Endpoint<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field(
+                "mounts",
+                &self
+                    .mounts
+                    .iter()
+                    .map(|it| it.path.as_str())
+                    .collect::<Vec<_>>(),
+            )
+            .field("connections", &self.connections())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::route_path;
+
+    #[test]
+    fn paths_are_joined_segment_by_segment() {
+        assert_eq!(route_path("/socket", "/websocket"), "/socket/websocket");
+        assert_eq!(route_path("socket/", "nested/path"), "/socket/nested/path");
+        assert_eq!(route_path("/:room/{id}", ":x"), "/{room}/{id}/{x}");
+        assert_eq!(route_path("/", "websocket"), "/websocket");
+    }
+}

@@ -1,0 +1,163 @@
+//! The limits and settings of a mounted socket.
+
+use std::time::Duration;
+
+/// What a mounted socket allows, with the defaults named at each method.
+///
+/// ```
+/// use std::time::Duration;
+/// use bennu::SocketOptions;
+///
+/// let options = SocketOptions::new().channels_max(20).idle_timeout(Duration::from_secs(45));
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct SocketOptions {
+    pub(crate) websocket_path: String,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) channels_max: usize,
+    pub(crate) frame_bytes_max: usize,
+    pub(crate) message_bytes_max: usize,
+    pub(crate) compress: bool,
+    pub(crate) event_queue_messages_max: usize,
+    pub(crate) event_queue_bytes_max: usize,
+    pub(crate) queue_messages_max: usize,
+    pub(crate) queue_bytes_max: usize,
+    pub(crate) overflow: Overflow,
+    pub(crate) auth_token: bool,
+    pub(crate) subprotocols: Vec<String>,
+}
+
+/// What happens to a client that reads more slowly than it is sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The connection is closed with code 1013, "slow consumer".
+    #[default]
+    Close,
+    /// The oldest message that waits is dropped.
+    DropOldest,
+    /// The new message is dropped.
+    DropNewest,
+}
+
+impl SocketOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self {
+            websocket_path: "/websocket".into(),
+            idle_timeout: Duration::from_secs(60),
+            channels_max: 100,
+            frame_bytes_max: 10_000_000,
+            message_bytes_max: 8_000_000,
+            compress: false,
+            event_queue_messages_max: 1024,
+            event_queue_bytes_max: 16 * 1024 * 1024,
+            queue_messages_max: 4096,
+            queue_bytes_max: 1024 * 1024,
+            overflow: Overflow::Close,
+            auth_token: false,
+            subprotocols: Vec::new(),
+        }
+    }
+
+    /// Where under the mount the WebSocket transport is: `/websocket`. It may have several segments and
+    /// variables.
+    pub fn websocket_path(mut self, path: impl Into<String>) -> Self {
+        self.websocket_path = path.into();
+        self
+    }
+
+    /// How long a client may be silent: 60 seconds. Then the connection is closed with code 1001, "idle". It
+    /// may take an eighth longer. What the server sends doesn't count. Phoenix's `timeout`.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// Channels that one connection may have joined: 100. Further joins are refused with "too many channels
+    /// joined". Phoenix's `max_channels_per_transport`.
+    pub fn channels_max(mut self, channels: usize) -> Self {
+        self.channels_max = channels;
+        self
+    }
+
+    /// The longest frame taken, header included: 10,000,000 bytes. A longer one closes with code 1009.
+    /// Phoenix's `max_frame_size`.
+    pub fn frame_bytes_max(mut self, bytes: usize) -> Self {
+        self.frame_bytes_max = bytes;
+        self
+    }
+
+    /// The longest message taken in several frames: 8,000,000 bytes. A longer one closes with code 1009.
+    /// Bandit's `max_fragmented_message_size`.
+    pub fn message_bytes_max(mut self, bytes: usize) -> Self {
+        self.message_bytes_max = bytes;
+        self
+    }
+
+    /// Whether permessage-deflate is agreed to when a client offers it: no. Compression is without context
+    /// takeover, so that connections keep no compressor and a broadcast is compressed once. Phoenix's
+    /// `compress`.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
+        self
+    }
+
+    /// Events that may wait while their channel is busy or joining: 1,024. Further ones get the error reply
+    /// "too many messages queued".
+    pub fn event_queue_messages_max(mut self, messages: usize) -> Self {
+        self.event_queue_messages_max = messages;
+        self
+    }
+
+    /// Payload bytes that may wait with them, for each channel: 16 MiB, with the same consequence.
+    pub fn event_queue_bytes_max(mut self, bytes: usize) -> Self {
+        self.event_queue_bytes_max = bytes;
+        self
+    }
+
+    /// Messages that may wait to be written to one connection: 4,096. Beyond, see [`overflow`](Self::overflow).
+    pub fn queue_messages_max(mut self, messages: usize) -> Self {
+        self.queue_messages_max = messages;
+        self
+    }
+
+    /// Bytes that may wait to be written to one connection: 1 MiB, and one message more. Beyond, see
+    /// [`overflow`](Self::overflow).
+    pub fn queue_bytes_max(mut self, bytes: usize) -> Self {
+        self.queue_bytes_max = bytes;
+        self
+    }
+
+    /// What happens when a client reads too slowly: its connection is closed.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// Whether clients may hand over a token as a subprotocol ([`ConnectInfo::auth_token`]): no. Phoenix's
+    /// `auth_token: true`.
+    ///
+    /// [`ConnectInfo::auth_token`]: crate::ConnectInfo::auth_token
+    pub fn auth_token(mut self, auth_token: bool) -> Self {
+        self.auth_token = auth_token;
+        self
+    }
+
+    /// The subprotocols to agree to, the preferred one first: none, and what clients ask for is ignored. A
+    /// client that asks only for others is refused with status 403.
+    pub fn subprotocols(
+        mut self,
+        subprotocols: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        self.subprotocols = subprotocols.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,453 @@
+//! Drives a socket with channels: between the session, which decides, and the channels, which act.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bennu_pubsub::Subscription;
+use bennu_wire::{Action, ChannelId, Frame, Limits, Payload, Ref, Serializer, Session, Topic};
+use futures_util::{
+    StreamExt,
+    future::{AbortHandle, Abortable},
+    stream::FuturesUnordered,
+};
+
+use super::{
+    Close, Conn, Driver, Mail, SOCKET_ID,
+    live::{Job, Live, Ran, Request},
+    running::{Panicked, Run, Running, caught, discard, poll},
+};
+use crate::{Reason, Routes, Socket, context::Ending};
+
+/// One connection's channels.
+pub(crate) struct Channels<S: Socket> {
+    socket: Arc<S>,
+    routes: Arc<Routes<S>>,
+    serializer: Serializer,
+    session: Session,
+    /// By id, which only grows.
+    slots: Vec<Slot>,
+    /// Callbacks that didn't end at once.
+    running: Option<Box<FuturesUnordered<Abortable<Running>>>>,
+    /// Set when the connection ends.
+    ending: Option<Reason>,
+    /// To the socket's id, for forced disconnects.
+    _id: Option<Subscription>,
+}
+
+struct Slot {
+    id: ChannelId,
+    state: State,
+    /// What waits for the running callback to end.
+    queue: Option<Box<Queue>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// Payload bytes of the events among them.
+    bytes: usize,
+}
+
+enum State {
+    /// No callback runs: the channel is data.
+    Idle(Box<dyn Live>),
+    /// It joins, or a callback runs. The handle is there once it has not ended at once.
+    Busy(Option<AbortHandle>),
+    /// It ends as soon as the client was told so.
+    Closing(Box<dyn Live>, Reason),
+    /// Its last callback runs.
+    Ending(Reason),
+}
+
+/// A channel and what it has to do next.
+type Work = (Box<dyn Live>, Job);
+
+impl<S: Socket> Channels<S> {
+    pub(crate) fn new(socket: S, routes: Arc<Routes<S>>, conn: &Arc<Conn>) -> Self {
+        let options = &conn.mount().options;
+        let limits = Limits {
+            channels_max: options.channels_max,
+            joining_messages_max: options.event_queue_messages_max,
+            joining_bytes_max: options.event_queue_bytes_max,
+        };
+        let id = socket
+            .id()
+            .map(|id| conn.pubsub().subscribe(id, conn.clone(), SOCKET_ID));
+        Self {
+            socket: Arc::new(socket),
+            routes,
+            serializer: conn.encoding().serializer,
+            session: Session::new(limits),
+            slots: Vec::new(),
+            running: None,
+            ending: None,
+            _id: id,
+        }
+    }
+
+    /// Does what the session asks for.
+    fn act(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
+        while let Some(action) = self.session.poll_action() {
+            match action {
+                Action::Send(outbound) => {
+                    // The session's own messages encode, unless a client's topic or ref is too long for what
+                    // it asked for: then there is no way to tell it so.
+                    if let Err(error) = conn.push(&outbound.as_outgoing()) {
+                        tracing::debug!(%error, "failed to encode a reply of the session");
+                    }
+                }
+                Action::Join {
+                    id,
+                    topic,
+                    join_ref,
+                    payload,
+                } => self.join(id, topic, join_ref, payload, conn, cx),
+                Action::Joined { id } => {
+                    let pubsub = conn.pubsub();
+                    if let Some(Slot {
+                        state: State::Idle(channel),
+                        ..
+                    }) = self.slot(id)
+                    {
+                        channel.joined(pubsub);
+                    }
+                }
+                Action::Deliver { id, message } => self.run(id, Job::In(message), conn, cx),
+                Action::Leave { id, message } => self.run(id, Job::Leave(message), conn, cx),
+                Action::Ended { id } => {
+                    if let Some(work) = self.close(id) {
+                        self.work(id, work, cx);
+                    }
+                }
+                Action::Abandon { id } => self.abandon(id, cx),
+                Action::Close { code, reason } => conn.close(Close::new(code, reason)),
+            }
+        }
+    }
+
+    fn join(
+        &mut self,
+        id: ChannelId,
+        topic: Topic,
+        join_ref: Ref,
+        payload: Payload,
+        conn: &Arc<Conn>,
+        cx: &mut Context<'_>,
+    ) {
+        // The session asked whether there is a route before it started the join.
+        let Some(route) = self.routes.find(&topic).cloned() else {
+            return;
+        };
+        if self.slots.len() == self.slots.capacity() {
+            // `Vec` would start with room for four; most connections join one or two topics.
+            self.slots.reserve_exact(self.slots.len().max(1));
+        }
+        self.slots.push(Slot {
+            id,
+            state: State::Busy(None),
+            queue: None,
+        });
+        let (conn, socket, start) = (conn.clone(), self.socket.clone(), route.join);
+        let run = caught(move || {
+            start(Request {
+                conn,
+                socket,
+                route,
+                id,
+                topic,
+                join_ref,
+                payload,
+            })
+        });
+        if let Some(work) = self.start(id, run, cx) {
+            self.work(id, work, cx);
+        }
+    }
+
+    /// Gives a channel a job, now or when it's idle.
+    fn run(&mut self, id: ChannelId, job: Job, conn: &Arc<Conn>, cx: &mut Context<'_>) {
+        let Some(slot) = self.slot(id) else { return };
+        match std::mem::replace(&mut slot.state, State::Busy(None)) {
+            State::Idle(channel) => self.work(id, (channel, job), cx),
+            state => {
+                slot.state = state;
+                self.enqueue(id, job, conn);
+            }
+        }
+    }
+
+    fn enqueue(&mut self, id: ChannelId, job: Job, conn: &Arc<Conn>) {
+        let options = &conn.mount().options;
+        let Some(slot) = self.slot(id) else { return };
+        if matches!(slot.state, State::Closing(..) | State::Ending(_)) {
+            return discard(job);
+        }
+        let queue = slot.queue.get_or_insert_default();
+        let full = queue.jobs.len() >= options.event_queue_messages_max
+            || queue.bytes > options.event_queue_bytes_max;
+        match job {
+            Job::In(message) if full => self.session.overflowed(message),
+            Job::Out(_) | Job::Info(_) if full => {
+                conn.mount().counters.mail_dropped.add(1);
+                discard(job);
+            }
+            job => {
+                queue.bytes += job.bytes();
+                queue.jobs.push_back(job);
+            }
+        }
+    }
+
+    /// Has a channel do a job, and what waits for it, until a callback doesn't end at once.
+    fn work(&mut self, id: ChannelId, work: Work, cx: &mut Context<'_>) {
+        let mut next = Some(work);
+        while let Some((mut channel, job)) = next {
+            next = if let Job::Leave(message) = job {
+                channel.unsubscribed();
+                self.set(id, State::Closing(channel, Reason::Left));
+                self.session.left(id, &message);
+                None
+            } else {
+                self.start(id, caught(move || channel.run(job)), cx)
+            };
+        }
+    }
+
+    /// Polls a callback once: most end at once and need no place of their own.
+    fn start(
+        &mut self,
+        id: ChannelId,
+        run: Result<Run, Panicked>,
+        cx: &mut Context<'_>,
+    ) -> Option<Work> {
+        let mut run = match run {
+            Ok(run) => run,
+            Err(panicked) => return self.finish(id, Err(panicked)),
+        };
+        match poll(&mut run, cx) {
+            Poll::Ready(ran) => {
+                discard(run);
+                self.finish(id, ran)
+            }
+            Poll::Pending => {
+                let (abort, registration) = AbortHandle::new_pair();
+                if let Some(Slot {
+                    state: State::Busy(handle),
+                    ..
+                }) = self.slot(id)
+                {
+                    *handle = Some(abort);
+                }
+                let running = Abortable::new(Running::new(id, run), registration);
+                self.running.get_or_insert_default().push(running);
+                None
+            }
+        }
+    }
+
+    /// A callback ended: what its channel has to do next.
+    fn finish(&mut self, id: ChannelId, ran: Result<Ran, Panicked>) -> Option<Work> {
+        let ended = match self.slot(id)?.state {
+            State::Ending(reason) => Some(reason),
+            State::Idle(_) | State::Busy(_) | State::Closing(..) => None,
+        };
+        match ran {
+            Ok(Ran::Joined(channel, response)) if self.ending.is_none() => {
+                self.set(id, State::Idle(channel));
+                self.session.joined(id, response);
+            }
+            Ok(Ran::Refused(response)) => {
+                self.forget(id);
+                self.session.refused(id, response);
+            }
+            Ok(Ran::Done(channel, ending)) if ended.is_none() => {
+                return self.next(id, channel, ending);
+            }
+            Ok(Ran::Joined(channel, _) | Ran::Done(channel, _)) => {
+                discard(channel);
+                self.forget(id);
+                if ended == Some(Reason::Failed) {
+                    self.session.failed(id);
+                }
+            }
+            Err(Panicked) => {
+                self.forget(id);
+                // One of the two applies: the session knows whether it was joining.
+                self.session.join_crashed(id);
+                self.session.failed(id);
+            }
+        }
+        None
+    }
+
+    /// What a channel does after a callback.
+    fn next(&mut self, id: ChannelId, mut channel: Box<dyn Live>, ending: Ending) -> Option<Work> {
+        if let Some(reason) = self.ending {
+            return self.last(id, channel, reason);
+        }
+        match ending {
+            Ending::None => match self.slot(id)?.dequeue() {
+                Some(job) => return Some((channel, job)),
+                None => self.set(id, State::Idle(channel)),
+            },
+            Ending::Stop => {
+                channel.unsubscribed();
+                self.set(id, State::Closing(channel, Reason::Stopped));
+                self.session.stopped(id);
+            }
+            Ending::Fail => return self.last(id, channel, Reason::Failed),
+        }
+        None
+    }
+
+    /// The client was told that the channel is closed: it may clean up.
+    fn close(&mut self, id: ChannelId) -> Option<Work> {
+        let slot = self.slot(id)?;
+        match std::mem::replace(&mut slot.state, State::Busy(None)) {
+            State::Closing(channel, reason) => self.last(id, channel, reason),
+            state => {
+                slot.state = state;
+                None
+            }
+        }
+    }
+
+    /// A channel's last job.
+    fn last(&mut self, id: ChannelId, mut channel: Box<dyn Live>, reason: Reason) -> Option<Work> {
+        channel.unsubscribed();
+        let slot = self.slot(id)?;
+        slot.state = State::Ending(reason);
+        discard(slot.queue.take());
+        Some((channel, Job::Terminate(reason)))
+    }
+
+    /// Stops a channel where it is.
+    fn abandon(&mut self, id: ChannelId, cx: &mut Context<'_>) {
+        let Some(slot) = self.forget(id) else { return };
+        match slot.state {
+            State::Busy(Some(abort)) => {
+                abort.abort();
+                // The future holds the channel's subscription: it goes now, before its successor joins.
+                self.poll_running(cx);
+            }
+            State::Idle(channel) | State::Closing(channel, _) => discard(channel),
+            State::Busy(None) | State::Ending(_) => {}
+        }
+        discard(slot.queue);
+    }
+
+    fn poll_running(&mut self, cx: &mut Context<'_>) {
+        while let Some(running) = &mut self.running {
+            match running.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok((id, ran)))) => {
+                    if let Some(work) = self.finish(id, ran) {
+                        self.work(id, work, cx);
+                    }
+                }
+                // Abandoned.
+                Poll::Ready(Some(Err(_))) => {}
+                Poll::Ready(None) => self.running = None,
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    fn slot(&mut self, id: ChannelId) -> Option<&mut Slot> {
+        let at = self.slots.binary_search_by_key(&id, |it| it.id).ok()?;
+        self.slots.get_mut(at)
+    }
+
+    fn set(&mut self, id: ChannelId, state: State) {
+        if let Some(slot) = self.slot(id) {
+            slot.state = state;
+        }
+    }
+
+    fn forget(&mut self, id: ChannelId) -> Option<Slot> {
+        let at = self.slots.binary_search_by_key(&id, |it| it.id).ok()?;
+        Some(self.slots.remove(at))
+    }
+}
+
+impl Slot {
+    fn dequeue(&mut self) -> Option<Job> {
+        let queue = self.queue.as_mut()?;
+        let job = queue.jobs.pop_front();
+        queue.bytes -= job.as_ref().map_or(0, Job::bytes);
+        if queue.jobs.is_empty() {
+            self.queue = None;
+        }
+        job
+    }
+}
+
+impl<S: Socket> Driver for Channels<S> {
+    fn receive(&mut self, frame: Frame<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
+        match self.serializer.decode(frame) {
+            Ok(message) => {
+                let routes = &self.routes;
+                self.session
+                    .receive(message, |topic| routes.find(topic).is_some());
+                self.act(conn, cx);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a message was not understood");
+                conn.close(Close {
+                    code: 1007,
+                    reason: error.to_string().into(),
+                });
+            }
+        }
+    }
+
+    fn poll(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
+        for mail in conn.take_mail().into_iter().flat_map(|it| *it) {
+            let (id, job) = match mail {
+                Mail::Info(id, info) => (id, Job::Info(info)),
+                Mail::Out(id, broadcast) => (id, Job::Out(broadcast)),
+            };
+            self.run(id, job, conn, cx);
+            self.act(conn, cx);
+        }
+        if self.running.is_some() {
+            self.poll_running(cx);
+            self.act(conn, cx);
+        }
+    }
+
+    fn poll_close(&mut self, reason: Reason, conn: &Arc<Conn>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ending.is_none() {
+            self.ending = Some(reason);
+            let ids: Vec<_> = self.slots.iter().map(|it| it.id).collect();
+            for id in ids {
+                let Some(slot) = self.slot(id) else { continue };
+                match std::mem::replace(&mut slot.state, State::Busy(None)) {
+                    State::Idle(channel) | State::Closing(channel, _) => {
+                        if let Some(work) = self.last(id, channel, reason) {
+                            self.work(id, work, cx);
+                        }
+                    }
+                    state => slot.state = state,
+                }
+            }
+        }
+        self.poll_running(cx);
+        self.act(conn, cx);
+        if self.slots.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl<S: Socket> Drop for Channels<S> {
+    fn drop(&mut self) {
+        // The user's values may panic when they are dropped; the runtime's worker shall not notice.
+        discard(std::mem::take(&mut self.slots));
+        discard(self.running.take());
+    }
+}

@@ -1,0 +1,349 @@
+//! The task of one WebSocket connection, over any byte stream.
+//!
+//! A hand-written future, so that an idle connection costs what its fields cost. It reads into a buffer of its
+//! thread and keeps only what is incomplete; it writes what its outbox holds, small frames gathered. One poll
+//! answers all that a read brought with one write.
+
+use std::{
+    borrow::Cow,
+    cell::Cell,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bennu_websocket::{Decoder, Event, Inflater, close::close_reply, encoder};
+use bennu_wire::Frame;
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
+
+use super::{
+    Close, Conn, Mount,
+    conn::{Chunk, WRITE_BYTES_MAX},
+};
+use crate::Reason;
+
+/// What is read at once.
+const READ_BYTES_MAX: usize = 64 * 1024;
+/// A client that doesn't take its replies isn't read from while this much waits for it.
+const UNREAD_BYTES_MAX: usize = 64 * 1024;
+const UNREAD_FRAMES_MAX: usize = 1024;
+/// How long a closing connection may take to write what is queued, to hear its peer and to end its channels.
+const CLOSING_TIME_MAX: Duration = Duration::from_secs(5);
+
+thread_local! {
+    static READ: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static WRITE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static INFLATER: Cell<Inflater> = Cell::default();
+}
+
+/// What speaks on a connection. It sees messages, and answers through the connection's outbox.
+pub(crate) trait Driver: Send + 'static {
+    /// A message from the client.
+    fn receive(&mut self, frame: Frame<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>);
+
+    /// A ping or pong from the client. Pings are answered already.
+    fn control(&mut self, control: Control<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
+        let _ = (control, conn, cx);
+    }
+
+    /// Whether it takes further messages now. When it does again, it wakes its task.
+    fn ready(&self) -> bool {
+        true
+    }
+
+    /// Goes on with what it has begun, and takes its mail.
+    fn poll(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>);
+
+    /// Ends what it has begun: the connection closes.
+    fn poll_close(&mut self, reason: Reason, conn: &Arc<Conn>, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// A control frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Control<'a> {
+    Ping(&'a [u8]),
+    Pong(&'a [u8]),
+}
+
+/// The task of one connection.
+pub(crate) struct Connection<IO, D> {
+    io: IO,
+    conn: Arc<Conn>,
+    driver: Box<D>,
+    decoder: Decoder,
+    place: u32,
+    stage: Stage,
+}
+
+enum Stage {
+    /// What came with the handshake's read isn't handled yet.
+    Fresh(Box<BytesMut>),
+    Open,
+    Closing(Box<Closing>),
+}
+
+struct Closing {
+    reason: Reason,
+    deadline: Pin<Box<Sleep>>,
+    driver_ended: bool,
+    written: bool,
+    peer_ended: bool,
+}
+
+impl<IO, D> Connection<IO, D>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    D: Driver,
+{
+    /// `read` is what the client sent behind its handshake.
+    pub(crate) fn new(
+        io: IO,
+        read: BytesMut,
+        mount: &Arc<Mount>,
+        conn: Arc<Conn>,
+        driver: D,
+    ) -> Self {
+        let place = mount.enter(conn.clone());
+        let stage = if read.is_empty() {
+            Stage::Open
+        } else {
+            Stage::Fresh(Box::new(read))
+        };
+        Self {
+            io,
+            conn,
+            driver: Box::new(driver),
+            decoder: Decoder::default(),
+            place,
+            stage,
+        }
+    }
+
+    /// Runs while the connection is open. An error, or the peer's end, is the reason it closes for.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
+        self.conn.unpark();
+        loop {
+            self.driver.poll(&self.conn, cx);
+            if self.conn.is_closing() {
+                return Poll::Ready(Reason::Disconnected);
+            }
+            let written = match self.poll_write(cx) {
+                Poll::Ready(Err(_)) => return Poll::Ready(Reason::Closed),
+                Poll::Ready(Ok(())) => true,
+                Poll::Pending => false,
+            };
+            if (written || !self.overdue()) && self.driver.ready() {
+                match self.poll_read(cx) {
+                    Poll::Ready(Ok(true)) => continue,
+                    Poll::Ready(Ok(false) | Err(_)) => return Poll::Ready(Reason::Closed),
+                    Poll::Pending => {}
+                }
+            }
+            if self.conn.park(cx.waker()) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Whether the client leaves so much unread that it isn't listened to.
+    fn overdue(&self) -> bool {
+        let (bytes, frames) = self.conn.backlog();
+        bytes > UNREAD_BYTES_MAX || frames > UNREAD_FRAMES_MAX
+    }
+
+    /// Writes all that is queued.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scratch = WRITE.take();
+        let mut written = 0;
+        let result = loop {
+            let poll = match self.conn.next_chunk(written, &mut scratch) {
+                Chunk::Nothing => break Poll::Ready(Ok(())),
+                Chunk::Gathered => Pin::new(&mut self.io).poll_write(cx, &scratch),
+                Chunk::Frame(frame) => Pin::new(&mut self.io).poll_write(cx, &frame),
+            };
+            match poll {
+                Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(n)) => written = n,
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.conn.blocked();
+                    break Poll::Pending;
+                }
+            }
+        };
+        if scratch.capacity() <= 2 * WRITE_BYTES_MAX {
+            WRITE.set(scratch);
+        }
+        match result {
+            // A stream that buffers must be told to pass it on.
+            Poll::Ready(Ok(())) => Pin::new(&mut self.io).poll_flush(cx),
+            other => other,
+        }
+    }
+
+    /// Reads once and handles what came. False at the stream's end.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if let Stage::Fresh(read) = &mut self.stage {
+            let mut read = std::mem::take(&mut **read);
+            self.stage = Stage::Open;
+            self.handle(&mut read, cx);
+            return Poll::Ready(Ok(true));
+        }
+        let mut buffer = READ.take();
+        buffer.resize(READ_BYTES_MAX, 0);
+        let mut read = ReadBuf::new(&mut buffer);
+        let result = match Pin::new(&mut self.io).poll_read(cx, &mut read) {
+            Poll::Ready(Ok(())) if read.filled().is_empty() => Poll::Ready(Ok(false)),
+            Poll::Ready(Ok(())) => {
+                self.conn.heard();
+                self.handle(read.filled_mut(), cx);
+                Poll::Ready(Ok(true))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
+        READ.set(buffer);
+        result
+    }
+
+    fn handle(&mut self, input: &mut [u8], cx: &mut Context<'_>) {
+        let mut inflater = INFLATER.take();
+        self.handle_with(&mut inflater, input, cx);
+        INFLATER.set(inflater);
+    }
+
+    fn handle_with(&mut self, inflater: &mut Inflater, mut input: &mut [u8], cx: &mut Context<'_>) {
+        let Self {
+            conn,
+            driver,
+            decoder,
+            ..
+        } = self;
+        while !input.is_empty() {
+            let (used, event) = match decoder.decode(conn.decoder_config(), inflater, input) {
+                Ok(decoded) => decoded,
+                Err(error) => return conn.close(Close::new(error.code(), error.reason())),
+            };
+            match event {
+                None => {}
+                Some(Event::Text(text)) => driver.receive(Frame::Text(&text), conn, cx),
+                Some(Event::Binary(bytes)) => driver.receive(Frame::Binary(&bytes), conn, cx),
+                Some(Event::Ping(payload)) => {
+                    conn.send(encoder::pong(&payload));
+                    driver.control(Control::Ping(&payload), conn, cx);
+                }
+                Some(Event::Pong(payload)) => driver.control(Control::Pong(&payload), conn, cx),
+                Some(Event::Close(close)) => {
+                    let code = close_reply(close.map(|(code, _)| code));
+                    return conn.close(Close {
+                        code,
+                        reason: Cow::Borrowed(""),
+                    });
+                }
+            }
+            if conn.is_closing() {
+                return;
+            }
+            input = match std::mem::take(&mut input).split_at_mut_checked(used) {
+                Some((_, rest)) => rest,
+                None => return,
+            };
+        }
+    }
+
+    /// Starts to close. The close frame goes out behind what is queued.
+    fn begin_close(&mut self, reason: Reason) {
+        if let Some(Close { code, reason }) = self.conn.closing() {
+            self.conn.seal(encoder::close(code, &reason));
+        }
+        let deadline = Box::pin(tokio::time::sleep(CLOSING_TIME_MAX));
+        let gone = reason == Reason::Closed;
+        self.stage = Stage::Closing(Box::new(Closing {
+            reason,
+            deadline,
+            driver_ended: false,
+            written: gone,
+            peer_ended: gone,
+        }));
+    }
+
+    /// Ends the channels, writes what is queued, says that nothing more comes, and waits for the peer to say the
+    /// same: were the stream dropped while the peer still sends, it could miss the close frame.
+    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Stage::Closing(mut closing) = std::mem::replace(&mut self.stage, Stage::Open) else {
+            return Poll::Ready(());
+        };
+        if !closing.driver_ended {
+            closing.driver_ended = self
+                .driver
+                .poll_close(closing.reason, &self.conn, cx)
+                .is_ready();
+        }
+        if !closing.written {
+            closing.written = match self.poll_write(cx) {
+                Poll::Ready(Ok(())) => Pin::new(&mut self.io).poll_shutdown(cx).is_ready(),
+                Poll::Ready(Err(_)) => {
+                    closing.peer_ended = true;
+                    true
+                }
+                Poll::Pending => false,
+            };
+        }
+        if !closing.peer_ended {
+            closing.peer_ended = self.poll_peer_ended(cx).is_ready();
+        }
+        let ended = closing.driver_ended && closing.written && closing.peer_ended;
+        if ended || closing.deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        self.stage = Stage::Closing(closing);
+        Poll::Pending
+    }
+
+    /// Reads and forgets until the peer ends.
+    fn poll_peer_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut buffer = READ.take();
+        buffer.resize(READ_BYTES_MAX, 0);
+        let poll = loop {
+            let mut read = ReadBuf::new(&mut buffer);
+            match Pin::new(&mut self.io).poll_read(cx, &mut read) {
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => {}
+                Poll::Ready(_) => break Poll::Ready(()),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        READ.set(buffer);
+        poll
+    }
+}
+
+impl<IO, D> Future for Connection<IO, D>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    D: Driver,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if !matches!(self.stage, Stage::Closing(_)) {
+            let reason = ready!(self.poll_open(cx));
+            self.begin_close(reason);
+        }
+        self.poll_closing(cx)
+    }
+}
+
+impl<IO, D> Drop for Connection<IO, D> {
+    fn drop(&mut self) {
+        // Whoever still holds the outbox shall not fill it.
+        self.conn.close(Close::new(1001, "closed"));
+        self.conn.mount().leave(self.place);
+    }
+}

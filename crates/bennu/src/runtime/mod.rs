@@ -1,0 +1,22 @@
+//! What runs a connection: one task, its channels as data while idle and as futures while busy.
+//!
+//! [`Conn`] is the part of a connection that other tasks hold. [`Connection`] is its task, over any byte
+//! stream. A [`Driver`] is what speaks on it: [`Channels`] for sockets with channels, [`Raw`] for raw ones. A
+//! driver never sees bytes, and a connection never sees messages.
+
+mod channels;
+mod conn;
+mod connection;
+mod frame;
+mod live;
+mod mount;
+mod raw;
+mod running;
+
+pub(crate) use channels::Channels;
+pub(crate) use conn::{Close, Conn, Mail, Relay, SOCKET_ID};
+pub(crate) use connection::{Connection, Control, Driver};
+pub(crate) use frame::{encode, frame};
+pub(crate) use live::{JoinFn, join};
+pub(crate) use mount::Mount;
+pub(crate) use raw::{RAW, Raw};

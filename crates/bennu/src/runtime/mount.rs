@@ -1,0 +1,177 @@
+//! A place where clients connect: its limits, its live connections, and the sweep that ends idle ones.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bennu_pubsub::PubSub;
+use bennu_websocket::Config;
+
+use super::conn::{Close, Conn};
+use crate::options::SocketOptions;
+
+/// Ticks in an idle timeout: a connection is closed at most an eighth late.
+const TICKS_PER_TIMEOUT: u32 = 8;
+/// Connections that one turn of the sweep looks at before it lets others run.
+const SWEPT_AT_ONCE: usize = 4096;
+
+/// What the connections of one mounted socket share.
+pub(crate) struct Mount {
+    pub(crate) path: String,
+    pub(crate) options: SocketOptions,
+    pub(crate) pubsub: PubSub,
+    pub(crate) counters: Counters,
+    /// For clients that don't compress, and for those that do.
+    decoder_configs: [Config; 2],
+    /// Counts eighths of the idle timeout.
+    tick: AtomicU32,
+    sweeping: AtomicBool,
+    connections: Mutex<Connections>,
+}
+
+#[derive(Default)]
+struct Connections {
+    places: Vec<Option<Arc<Conn>>>,
+    free: Vec<u32>,
+}
+
+/// What happened on a mount that nobody else tells of.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Messages dropped because an outbox was full.
+    pub(crate) overflow_dropped: Counter,
+    /// Connections closed because their outbox was full.
+    pub(crate) overflow_closed: Counter,
+    /// Messages to channels dropped because too many waited.
+    pub(crate) mail_dropped: Counter,
+    /// Broadcasts that a subscriber's serializer couldn't carry.
+    pub(crate) broadcasts_skipped: Counter,
+    /// Events without a ref that didn't decode.
+    pub(crate) events_undecodable: Counter,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Mount {
+    pub(crate) fn new(path: String, options: SocketOptions, pubsub: PubSub) -> Self {
+        let config = |deflate| Config {
+            frame_bytes_max: options.frame_bytes_max,
+            message_bytes_max: options.message_bytes_max,
+            inflated_bytes_max: options.frame_bytes_max,
+            deflate,
+            ..Config::default()
+        };
+        Self {
+            path,
+            decoder_configs: [config(false), config(true)],
+            options,
+            pubsub,
+            counters: Counters::default(),
+            tick: AtomicU32::new(0),
+            sweeping: AtomicBool::new(false),
+            connections: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn tick(&self) -> u32 {
+        self.tick.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn decoder_config(&self, deflate: bool) -> &Config {
+        let [plain, deflating] = &self.decoder_configs;
+        if deflate { deflating } else { plain }
+    }
+
+    /// How many connections are open.
+    pub(crate) fn len(&self) -> usize {
+        let connections = self.lock();
+        connections.places.len() - connections.free.len()
+    }
+
+    /// Adds a connection, until the place is [left](Self::leave).
+    pub(crate) fn enter(self: &Arc<Self>, conn: Arc<Conn>) -> u32 {
+        if !self.sweeping.swap(true, Ordering::Relaxed) {
+            tokio::spawn(sweep(Arc::downgrade(self), self.options.idle_timeout));
+        }
+        let mut connections = self.lock();
+        let place = connections.free.pop();
+        match place.and_then(|it| connections.places.get_mut(it as usize).map(|at| (it, at))) {
+            Some((place, at)) => {
+                *at = Some(conn);
+                place
+            }
+            None => {
+                connections.places.push(Some(conn));
+                connections.places.len() as u32 - 1
+            }
+        }
+    }
+
+    pub(crate) fn leave(&self, place: u32) {
+        let left = {
+            let mut connections = self.lock();
+            let left = connections
+                .places
+                .get_mut(place as usize)
+                .and_then(Option::take);
+            if left.is_some() {
+                connections.free.push(place);
+            }
+            left
+        };
+        drop(left);
+    }
+
+    /// Closes the connections among `places` that were silent too long. False past the last place.
+    fn close_idle(&self, from: usize) -> bool {
+        let now = self.tick();
+        let connections = self.lock();
+        let Some(places) = connections.places.get(from..) else {
+            return false;
+        };
+        for conn in places.iter().take(SWEPT_AT_ONCE).flatten() {
+            if now.wrapping_sub(conn.heard_at()) > TICKS_PER_TIMEOUT {
+                conn.close(Close::new(1001, "idle"));
+            }
+        }
+        places.len() > SWEPT_AT_ONCE
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connections> {
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One timer for all connections of a mount.
+async fn sweep(mount: Weak<Mount>, idle_timeout: Duration) {
+    let period = (idle_timeout / TICKS_PER_TIMEOUT).max(Duration::from_millis(1));
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(mount) = mount.upgrade() else { return };
+        mount.tick.fetch_add(1, Ordering::Relaxed);
+        let mut from = 0;
+        while mount.close_idle(from) {
+            from += SWEPT_AT_ONCE;
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! How bytes come and go. A transport carries frames and decides nothing about the protocol.
+
+mod accept;
+mod subprotocol;
+pub(crate) mod websocket;
+
+pub(crate) use accept::{Accept, ChannelSockets, RawSockets};

@@ -1,0 +1,209 @@
+//! The WebSocket transport: the handshake, and the connection's way out of hyper.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, RawPathParams, Request},
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, any},
+};
+use bennu_websocket::{Deflate, handshake};
+use bennu_wire::{Encoding, Framing};
+use bytes::BytesMut;
+use futures_util::FutureExt;
+use http::{HeaderValue, StatusCode, header, request::Parts};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+
+use super::{Accept, subprotocol};
+use crate::{
+    ConnectInfo, Error,
+    params::Params,
+    runtime::{Conn, Connection, Driver, Mount},
+};
+
+/// The handler of a mount's WebSocket path.
+pub(crate) fn route<T: Accept>(mount: Arc<Mount>, sockets: Arc<T>) -> MethodRouter {
+    any(move |request: Request| {
+        let (mount, sockets) = (mount.clone(), sockets.clone());
+        async move {
+            connect(&mount, &*sockets, request)
+                .await
+                .unwrap_or_else(|refused| refused)
+        }
+    })
+}
+
+/// A byte stream that takes the place of hyper's: see [`Endpoint::serve_upgraded`](crate::Endpoint).
+#[derive(Clone)]
+pub(crate) struct Stream(Arc<Mutex<Option<Box<dyn Io>>>>);
+
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+impl Stream {
+    pub(crate) fn new(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Some(Box::new(io)))))
+    }
+
+    fn take(&self) -> Option<Box<dyn Io>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Lets a client in, or says no.
+async fn connect<T: Accept>(
+    mount: &Arc<Mount>,
+    sockets: &T,
+    request: Request,
+) -> Result<Response, Response> {
+    let (mut parts, _) = request.into_parts();
+    if let Some(io) = parts.extensions.remove::<Stream>().and_then(|it| it.take()) {
+        let client = admit(mount, sockets, parts).await?;
+        tokio::spawn(Connection::new(
+            io,
+            BytesMut::new(),
+            mount,
+            client.conn,
+            client.driver,
+        ));
+        return Ok(StatusCode::SWITCHING_PROTOCOLS.into_response());
+    }
+    // Phoenix looks at these last. Here nobody's code runs for junk.
+    let upgrade = handshake::upgrade(&parts.method, parts.version, &parts.headers)
+        .map_err(|error| error.response().map(Body::from))?;
+    let on_upgrade = parts.extensions.remove::<OnUpgrade>().ok_or_else(|| {
+        (
+            StatusCode::UPGRADE_REQUIRED,
+            "this connection can't be upgraded",
+        )
+            .into_response()
+    })?;
+    let Client {
+        conn,
+        driver,
+        subprotocol,
+        deflate,
+    } = admit(mount, sockets, parts).await?;
+
+    let mut response = upgrade.response(deflate).map(|()| Body::empty());
+    if let Some(subprotocol) = subprotocol.and_then(|it| HeaderValue::try_from(it).ok()) {
+        response
+            .headers_mut()
+            .insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    let mount = mount.clone();
+    tokio::spawn(async move {
+        match on_upgrade.await {
+            Ok(upgraded) => start(upgraded, &mount, conn, driver),
+            Err(error) => tracing::debug!(%error, "a client went away during its handshake"),
+        }
+    });
+    Ok(response)
+}
+
+/// A client that was let in.
+struct Client<D> {
+    conn: Arc<Conn>,
+    driver: D,
+    subprotocol: Option<String>,
+    deflate: Option<Deflate>,
+}
+
+/// All that a client is asked, in Phoenix's order.
+async fn admit<T: Accept>(
+    mount: &Arc<Mount>,
+    sockets: &T,
+    mut parts: Parts,
+) -> Result<Client<T::Driver>, Response> {
+    let params = params(&mut parts)
+        .await
+        .ok_or_else(|| StatusCode::BAD_REQUEST.into_response())?;
+    let refused = |why: &str| {
+        tracing::warn!(path = mount.path, why, "refused a connection");
+        StatusCode::FORBIDDEN.into_response()
+    };
+    let agreed = subprotocol::negotiate(&parts.headers, &mount.options).map_err(refused)?;
+    let serializer = vsn(&params)
+        .and_then(|vsn| sockets.negotiate(vsn).ok())
+        .ok_or_else(|| refused("its vsn isn't known"))?;
+    let deflate = mount
+        .options
+        .compress
+        .then(|| Deflate::negotiate(&parts.headers))
+        .flatten();
+    let params = params
+        .decode()
+        .map_err(|error| refused(&error.to_string()))?;
+
+    // What is broadcast was compressed with the largest window. Who wants a smaller one gets it plain.
+    let framing = match deflate.map(Deflate::window_bits) {
+        Some(15) => Framing::WebSocketDeflate,
+        _ => Framing::WebSocket,
+    };
+    let conn = Arc::new(Conn::new(
+        mount.clone(),
+        Encoding {
+            serializer,
+            framing,
+        },
+        deflate.is_some(),
+    ));
+    let info = ConnectInfo::new(parts, agreed.auth_token);
+    let connected = AssertUnwindSafe(async {
+        let socket = sockets.connect(params, &info).await?;
+        Ok(sockets.driver(socket, &conn))
+    });
+    match connected.catch_unwind().await {
+        Ok(Ok(driver)) => Ok(Client {
+            conn,
+            driver,
+            subprotocol: agreed.subprotocol,
+            deflate,
+        }),
+        Ok(Err(error)) => Err(refused(&Error::to_string(&error))),
+        Err(_) => Err(StatusCode::INTERNAL_SERVER_ERROR.into_response()),
+    }
+}
+
+/// The query string's params, and the path's over them.
+async fn params(parts: &mut Parts) -> Option<Params> {
+    let mut params = Params::parse(parts.uri.query().unwrap_or_default())?;
+    if let Ok(path) = RawPathParams::from_request_parts(parts, &()).await {
+        for (name, value) in path.iter().filter(|(name, _)| !name.starts_with('_')) {
+            params.set(name, value.to_owned());
+        }
+    }
+    Some(params)
+}
+
+/// The version asked for, if any. `None` when it isn't a text.
+fn vsn(params: &Params) -> Option<Option<&str>> {
+    let vsn = params.text("vsn");
+    (vsn.is_some() || !params.contains("vsn")).then_some(vsn)
+}
+
+/// Takes the TCP stream back out of hyper where it is one: boxed IO (TLS, other listeners) costs memory.
+fn start<D: Driver>(upgraded: Upgraded, mount: &Arc<Mount>, conn: Arc<Conn>, driver: D) {
+    use hyper_util::server::conn::auto::upgrade::downcast;
+    match downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => {
+            let (io, read) = (parts.io.into_inner(), BytesMut::from(parts.read_buf));
+            // Small frames are what this is for: they shall not wait for each other's acknowledgement.
+            let _ = io.set_nodelay(true);
+            tokio::spawn(Connection::new(io, read, mount, conn, driver));
+        }
+        Err(upgraded) => {
+            let io = TokioIo::new(upgraded);
+            tokio::spawn(Connection::new(io, BytesMut::new(), mount, conn, driver));
+        }
+    }
+}

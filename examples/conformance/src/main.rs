@@ -1,0 +1,78 @@
+//! Bennu's conformance server: a small program with a fixed contract that any Phoenix client can be pointed at.
+//!
+//! `cargo run -p conformance -- --port 4000`; `--help` lists the options. Its channels are in `room.rs` and
+//! `filtered.rs`.
+
+mod filtered;
+mod http;
+mod options;
+mod room;
+mod socket;
+
+use std::process::ExitCode;
+
+use bennu::Endpoint;
+use clap::Parser;
+use options::Options;
+use socket::UserSocket;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+#[expect(clippy::print_stderr, reason = "one line says why it doesn't start")]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(help) if !help.use_stderr() => help.exit(),
+        Err(error) => {
+            let text = error.to_string();
+            eprintln!("{}", text.lines().next().unwrap_or_default());
+            return ExitCode::from(2);
+        }
+    };
+    if let Some(option) = options.unsupported() {
+        eprintln!("error: {option} isn't supported yet");
+        return ExitCode::from(2);
+    }
+    match serve(&options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!(
+                "error: failed to serve on {}:{}: {error}",
+                options.bind, options.port
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "says where it listens")]
+async fn serve(options: &Options) -> std::io::Result<()> {
+    let endpoint = Endpoint::new(())
+        .options(options.socket())
+        .socket::<UserSocket>("/socket");
+    let router = http::routes(endpoint.clone()).merge(endpoint.router());
+    let listener = tokio::net::TcpListener::bind((options.bind, options.port)).await?;
+    println!("listening on {}", listener.local_addr()?);
+    axum::serve(listener, router)
+        .with_graceful_shutdown(terminated())
+        .await?;
+    Ok(())
+}
+
+/// Waits for SIGTERM, or for ctrl-c.
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

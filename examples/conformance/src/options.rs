@@ -1,0 +1,69 @@
+//! What the conformance server is told at its start.
+
+use std::{net::IpAddr, time::Duration};
+
+use bennu::SocketOptions;
+use clap::Parser;
+
+/// Bennu's conformance server: a fixed contract for clients, load tools and fault tests.
+#[derive(Parser)]
+pub(crate) struct Options {
+    /// The port to listen on; 0 picks a free one.
+    #[arg(long, default_value_t = 4000)]
+    pub(crate) port: u16,
+    /// The address to listen on.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) bind: IpAddr,
+    /// How long a client may be silent.
+    #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) idle_timeout_ms: u64,
+    /// Channels that one connection may have joined.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) max_channels: usize,
+    /// Bytes that may wait to be written to one connection. Room for two messages of 8 MB by default.
+    #[arg(long, default_value_t = 16_000_000)]
+    pub(crate) queue_bytes_max: usize,
+    /// Origins to accept, such as `//example.com`, separated by commas. Not yet there.
+    #[arg(long)]
+    pub(crate) check_origin: Option<String>,
+    /// This node's name in a cluster. Not yet there.
+    #[arg(long)]
+    pub(crate) node: Option<String>,
+    /// A Redis to form a cluster over. Not yet there.
+    #[arg(long)]
+    pub(crate) redis: Option<String>,
+    /// A NATS server to form a cluster over. Not yet there.
+    #[arg(long)]
+    pub(crate) nats: Option<String>,
+    /// How long a long-poll waits. Not yet there.
+    #[arg(long)]
+    pub(crate) window_ms: Option<u64>,
+    /// The secret that tokens are signed with. Not yet there.
+    #[arg(long)]
+    pub(crate) secret: Option<String>,
+}
+
+impl Options {
+    /// The first option that was given and doesn't work yet.
+    pub(crate) fn unsupported(&self) -> Option<&'static str> {
+        let given = [
+            ("--check-origin", self.check_origin.is_some()),
+            ("--node", self.node.is_some()),
+            ("--redis", self.redis.is_some()),
+            ("--nats", self.nats.is_some()),
+            ("--window-ms", self.window_ms.is_some()),
+            ("--secret", self.secret.is_some()),
+        ];
+        given
+            .into_iter()
+            .find_map(|(name, given)| given.then_some(name))
+    }
+
+    pub(crate) fn socket(&self) -> SocketOptions {
+        SocketOptions::new()
+            .auth_token(true)
+            .idle_timeout(Duration::from_millis(self.idle_timeout_ms))
+            .channels_max(self.max_channels)
+            .queue_bytes_max(self.queue_bytes_max)
+    }
+}
