@@ -273,7 +273,7 @@ impl Decoder {
             (None, false) => return Err(CloseError::protocol("continuation of no message")),
             (Some(message), false) => {
                 message.empty_fragments = if payload_len == 0 {
-                    message.empty_fragments + 1
+                    message.empty_fragments.saturating_add(1)
                 } else {
                     0
                 };
