@@ -32,6 +32,13 @@ impl Ref {
     /// No ref: JSON `null`.
     pub const NULL: Self = Self(CompactString::const_new(""));
 
+    /// [`Ref::NULL`] to borrow for as long as one likes.
+    #[must_use]
+    pub fn null() -> &'static Self {
+        static NULL: Ref = Ref::NULL;
+        &NULL
+    }
+
     /// A string.
     #[must_use]
     pub fn text(text: &str) -> Self {

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use axum::{Router, body::Body};
 use bennu_pubsub::{Adapter, PubSub, Receiver, Subscription};
 use bennu_wire::{Broadcast, Payload, Topic};
+use futures_util::future::join_all;
 use http::{Request, StatusCode};
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,7 +13,7 @@ use tower::ServiceExt;
 
 use crate::{
     RawSocket, Routes, Socket, SocketOptions,
-    runtime::Mount,
+    runtime::{Counter, Counters, Mount, drain},
     transport::{Accept, ChannelSockets, RawSockets, websocket},
 };
 
@@ -139,7 +140,6 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
 
 impl<A> Endpoint<A> {
     /// The routes of all mounted sockets, to be merged into or nested in the application's router.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }
@@ -181,7 +181,7 @@ impl<A> Endpoint<A> {
         payload: &(impl Serialize + ?Sized),
     ) {
         if let Some(broadcast) = encoded(topic.into(), event, payload) {
-            self.pubsub.broadcast(broadcast);
+            self.pubsub.broadcast(&broadcast);
         }
     }
 
@@ -215,17 +215,70 @@ impl<A> Endpoint<A> {
         self.pubsub.receiver(topic)
     }
 
+    /// Prepares for the server's end: new clients are refused with status 503, and the connected ones are closed
+    /// with code 1012, spread as each mount's [`Drainer`](crate::Drainer) says. Returns when all are gone, or
+    /// when the time is over.
+    ///
+    /// ```no_run
+    /// # async fn example(endpoint: bennu::Endpoint<()>, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+    /// let router = endpoint.router();
+    /// axum::serve(listener, router)
+    ///     .with_graceful_shutdown(async move {
+    ///         let _ = tokio::signal::ctrl_c().await;
+    ///         endpoint.drain().await;
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    pub async fn drain(&self) {
+        join_all(self.mounts.iter().map(drain)).await;
+    }
+
     /// How many connections are open on this node.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.mounts.iter().map(|it| it.len()).sum()
     }
 
-    /// How many topics have subscribers on this node.
+    /// What is there, and what happened since the start, on this node.
     #[must_use]
-    pub fn topics(&self) -> usize {
-        self.pubsub.topics()
+    pub fn stats(&self) -> Stats {
+        let count = |counter: fn(&Counters) -> &Counter| {
+            self.mounts
+                .iter()
+                .map(|it| counter(&it.counters).get())
+                .sum()
+        };
+        Stats {
+            connections: self.connections(),
+            topics: self.pubsub.topics(),
+            slow_consumers_closed: count(|it| &it.overflow_closed),
+            messages_dropped: count(|it| &it.overflow_dropped),
+            mail_dropped: count(|it| &it.mail_dropped),
+            broadcasts_skipped: count(|it| &it.broadcasts_skipped),
+            events_undecodable: count(|it| &it.events_undecodable),
+        }
     }
+}
+
+/// What an endpoint holds and has met: see [`Endpoint::stats`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections that are open.
+    pub connections: usize,
+    /// Topics that have subscribers.
+    pub topics: usize,
+    /// Connections closed because their client read too slowly ([`Overflow::Close`](crate::Overflow)).
+    pub slow_consumers_closed: u64,
+    /// Messages dropped because a client read too slowly.
+    pub messages_dropped: u64,
+    /// Messages to channels, and intercepted broadcasts, dropped because too many waited.
+    pub mail_dropped: u64,
+    /// Broadcasts that a subscriber's serializer couldn't carry.
+    pub broadcasts_skipped: u64,
+    /// Events without a ref that didn't decode.
+    pub events_undecodable: u64,
 }
 
 /// Encodes before anyone gets anything.

@@ -1,7 +1,7 @@
 // The chat as people use it: two of them, in two pages of a real browser.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import path from "node:path";
@@ -78,6 +78,8 @@ for (const [client, file] of Object.entries(clients)) {
     let server;
     before(async () => {
       server = await Server.start("chat", ["--phoenix-js", file]);
+      const served = await (await fetch(server.http("/assets/phoenix.mjs"))).text();
+      assert.equal(served, readFileSync(file, "utf8"), `the page doesn't get ${client}`);
     });
     after(() => server.stop());
 
