@@ -184,11 +184,11 @@ fn clippy() -> Result<(), String> {
 }
 
 fn unit() -> Result<(), String> {
-    Program::cargo(&["nextest", "run", "--workspace"]).run()
+    Program::cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]).run()
 }
 
 fn doc() -> Result<(), String> {
-    Program::cargo(&["test", "--doc", "--workspace"]).run()?;
+    Program::cargo(&["test", "--doc", "--workspace", "--no-fail-fast"]).run()?;
     Program::cargo(&["doc", "--workspace", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()
