@@ -199,7 +199,8 @@ impl Node {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        lock(&self.node.subscribers).remove(self.slot);
+        let subscriber = lock(&self.node.subscribers).remove(self.slot);
+        drop(subscriber);
         if self.node.subscriptions.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }

@@ -330,7 +330,7 @@ impl<C: Channel> Context<C> {
             })
         });
         if let Err(error) = sent {
-            self.unencodable("phx_reply", &error);
+            self.unencodable("a reply", &error);
         }
     }
 

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use axum::{Router, body::Body};
 use bennu_pubsub::{Adapter, PubSub, Receiver, Subscription};
 use bennu_wire::{Broadcast, Payload, Topic};
+use futures_util::future::join_all;
 use http::{Request, StatusCode};
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,7 +13,7 @@ use tower::ServiceExt;
 
 use crate::{
     RawSocket, Routes, Socket, SocketOptions,
-    runtime::Mount,
+    runtime::{Mount, drain},
     transport::{Accept, ChannelSockets, RawSockets, websocket},
 };
 
@@ -213,6 +214,25 @@ impl<A> Endpoint<A> {
     #[must_use = "dropping a receiver unsubscribes it"]
     pub fn subscribe(&self, topic: impl Into<Topic>) -> Receiver {
         self.pubsub.receiver(topic)
+    }
+
+    /// Prepares for the server's end: new clients are refused with status 503, and the connected ones are closed
+    /// with code 1012, spread as each mount's [`Drainer`](crate::Drainer) says. Returns when all are gone, or
+    /// when the time is over.
+    ///
+    /// ```no_run
+    /// # async fn example(endpoint: bennu::Endpoint<()>, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+    /// let router = endpoint.router();
+    /// axum::serve(listener, router)
+    ///     .with_graceful_shutdown(async move {
+    ///         let _ = tokio::signal::ctrl_c().await;
+    ///         endpoint.drain().await;
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    pub async fn drain(&self) {
+        join_all(self.mounts.iter().map(drain)).await;
     }
 
     /// How many connections are open on this node.

@@ -1,6 +1,6 @@
 //! The page, kept in the program, and the JavaScript client that it uses.
 
-use std::path::{Path, PathBuf};
+use std::{fs, io, path::Path};
 
 use axum::{Router, http::header, response::IntoResponse, routing::get};
 
@@ -16,13 +16,15 @@ const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// The page's routes, with the client at `phoenix_js`, or the one that is installed, or our own small one.
-pub(crate) fn routes(phoenix_js: Option<PathBuf>) -> Router {
-    let file = phoenix_js.unwrap_or_else(|| Path::new(INSTALLED).to_owned());
-    let client = std::fs::read_to_string(file)
-        .unwrap_or_else(|_| include_str!("../page/phoenix-lite.js").to_owned());
+pub(crate) fn routes(phoenix_js: Option<&Path>) -> io::Result<Router> {
+    let client = match phoenix_js {
+        Some(file) => fs::read_to_string(file)?,
+        None => fs::read_to_string(INSTALLED)
+            .unwrap_or_else(|_| include_str!("../page/phoenix-lite.js").to_owned()),
+    };
     let asset =
         |content_type: &'static str, text: &'static str| get(move || serve(content_type, text));
-    Router::new()
+    Ok(Router::new()
         .route("/", asset(HTML, include_str!("../page/index.html")))
         .route(
             "/assets/chat.css",
@@ -47,7 +49,7 @@ pub(crate) fn routes(phoenix_js: Option<PathBuf>) -> Router {
         .route(
             "/assets/phoenix.mjs",
             get(move || serve(JS, client.clone())),
-        )
+        ))
 }
 
 async fn serve(content_type: &'static str, text: impl Into<axum::body::Body>) -> impl IntoResponse {

@@ -60,9 +60,11 @@ async fn serve(options: &Options) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind((options.bind, options.port)).await?;
     println!("listening on {}", listener.local_addr()?);
     axum::serve(listener, router)
-        .with_graceful_shutdown(terminated())
-        .await?;
-    Ok(())
+        .with_graceful_shutdown(async move {
+            terminated().await;
+            endpoint.drain().await;
+        })
+        .await
 }
 
 /// Waits for SIGTERM, or for ctrl-c.

@@ -189,6 +189,7 @@ fn the_hundred_and_first_join_is_refused_by_default_and_every_channel_is_found()
                 matches!(session.poll_action(), Some(Action::Send(_))),
                 "{topic}"
             );
+            assert_eq!(session.poll_action(), Some(Action::Ended { id: *id }));
         }
     }
     for (topic, id) in ids.iter().enumerate() {

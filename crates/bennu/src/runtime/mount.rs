@@ -30,6 +30,8 @@ pub(crate) struct Mount {
     /// Counts eighths of the idle timeout.
     tick: AtomicU32,
     sweeping: AtomicBool,
+    /// Nobody is let in any more.
+    draining: AtomicBool,
     connections: Mutex<Connections>,
 }
 
@@ -37,6 +39,19 @@ pub(crate) struct Mount {
 struct Connections {
     places: Vec<Option<Arc<Conn>>>,
     free: Vec<u32>,
+}
+
+impl Connections {
+    fn add(&mut self, conn: Arc<Conn>) -> u32 {
+        let free = self.free.pop();
+        if let Some((place, at)) = free.and_then(|it| Some((it, self.places.get_mut(it as usize)?)))
+        {
+            *at = Some(conn);
+            return place;
+        }
+        self.places.push(Some(conn));
+        self.places.len() as u32 - 1
+    }
 }
 
 /// What happened on a mount that nobody else tells of.
@@ -84,6 +99,7 @@ impl Mount {
             counters: Counters::default(),
             tick: AtomicU32::new(0),
             sweeping: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             connections: Mutex::default(),
         }
     }
@@ -97,6 +113,20 @@ impl Mount {
         if deflate { deflating } else { plain }
     }
 
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Lets nobody in from now on. False when it was so already.
+    pub(crate) fn start_draining(&self) -> bool {
+        !self.draining.swap(true, Ordering::Relaxed)
+    }
+
+    /// The connections that are open now.
+    pub(crate) fn connections(&self) -> Vec<Arc<Conn>> {
+        self.lock().places.iter().flatten().cloned().collect()
+    }
+
     /// How many connections are open.
     pub(crate) fn len(&self) -> usize {
         let connections = self.lock();
@@ -108,18 +138,12 @@ impl Mount {
         if !self.sweeping.swap(true, Ordering::Relaxed) {
             tokio::spawn(sweep(Arc::downgrade(self), self.options.idle_timeout));
         }
-        let mut connections = self.lock();
-        let place = connections.free.pop();
-        match place.and_then(|it| connections.places.get_mut(it as usize).map(|at| (it, at))) {
-            Some((place, at)) => {
-                *at = Some(conn);
-                place
-            }
-            None => {
-                connections.places.push(Some(conn));
-                connections.places.len() as u32 - 1
-            }
+        let place = self.lock().add(conn.clone());
+        // Looked at behind the lock: whoever drains either finds the connection in the list, or was here first.
+        if self.is_draining() {
+            conn.close(Close::new(1012, "draining"));
         }
+        place
     }
 
     pub(crate) fn leave(&self, place: u32) {

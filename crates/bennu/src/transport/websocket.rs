@@ -124,6 +124,13 @@ async fn admit<T: Accept>(
     sockets: &T,
     mut parts: Parts,
 ) -> Result<Client<T::Driver>, Response> {
+    if mount.is_draining() {
+        return Err((
+            StatusCode::SERVICE_UNAVAILABLE,
+            [(header::RETRY_AFTER, "1")],
+        )
+            .into_response());
+    }
     let params = params(&mut parts)
         .await
         .ok_or_else(|| StatusCode::BAD_REQUEST.into_response())?;
