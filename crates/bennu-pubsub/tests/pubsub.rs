@@ -42,9 +42,9 @@ fn subscribers_hear_their_topic_and_no_other() {
     let pubsub = PubSub::new();
     let (ada, _ada) = subscribed(&pubsub, "a", 7);
     let (ben, _ben) = subscribed(&pubsub, "b", 8);
-    pubsub.broadcast(broadcast("a", "one"));
+    pubsub.broadcast(&broadcast("a", "one"));
     pubsub.local_broadcast(&broadcast("b", "two"));
-    pubsub.broadcast(broadcast("c", "nobody"));
+    pubsub.broadcast(&broadcast("c", "nobody"));
     assert_eq!(ada.take(), [(7, "one".to_owned())]);
     assert_eq!(ben.take(), [(8, "two".to_owned())]);
 }
@@ -54,13 +54,13 @@ fn a_second_subscription_hears_a_second_time_and_ends_by_itself() {
     let pubsub = PubSub::new();
     let (ada, first) = subscribed(&pubsub, "a", 1);
     let second = pubsub.subscribe("a", ada.clone(), 2);
-    pubsub.broadcast(broadcast("a", "x"));
+    pubsub.broadcast(&broadcast("a", "x"));
     assert_eq!(ada.take(), [(1, "x".to_owned()), (2, "x".to_owned())]);
     drop(first);
-    pubsub.broadcast(broadcast("a", "y"));
+    pubsub.broadcast(&broadcast("a", "y"));
     assert_eq!(ada.take(), [(2, "y".to_owned())]);
     drop(second);
-    pubsub.broadcast(broadcast("a", "z"));
+    pubsub.broadcast(&broadcast("a", "z"));
     assert_eq!(ada.take(), []);
 }
 
@@ -88,7 +88,7 @@ fn a_topic_exists_while_it_has_subscribers() {
     drop(second);
     assert_eq!((pubsub.topics(), pubsub.subscriptions(&"a".into())), (0, 0));
     let (carl, _carl) = subscribed(&pubsub, "a", 1);
-    pubsub.broadcast(broadcast("a", "again"));
+    pubsub.broadcast(&broadcast("a", "again"));
     assert_eq!(carl.events(), ["again"]);
 }
 
@@ -104,7 +104,7 @@ fn other_nodes_are_told_of_broadcasts_that_are_not_local() {
     let bus = Bus::default();
     let pubsub = PubSub::with_adapter(Box::new(bus.clone()));
     let (_ada, from) = subscribed(&pubsub, "a", 1);
-    pubsub.broadcast(broadcast("a", "all"));
+    pubsub.broadcast(&broadcast("a", "all"));
     pubsub.local_broadcast(&broadcast("a", "local"));
     from.broadcast_from(&broadcast("a", "from"));
     assert_eq!(*bus.0.lock().unwrap(), ["all", "from"]);
@@ -124,7 +124,7 @@ async fn all_subscribers_of_a_large_topic_hear_the_same_order() {
             let pubsub = pubsub.clone();
             tokio::spawn(async move {
                 for n in 0..25 {
-                    pubsub.broadcast(broadcast("a", &format!("{publisher}-{n}")));
+                    pubsub.broadcast(&broadcast("a", &format!("{publisher}-{n}")));
                     tokio::task::yield_now().await;
                 }
             })
@@ -171,7 +171,7 @@ async fn in_a_large_topic_a_broadcaster_hears_itself_before_the_call_returns() {
     }
     // Somebody who comes and goes amid all this hears nothing that was broadcast before.
     let (late, _late) = subscribed(&pubsub, "a", 0);
-    pubsub.broadcast(broadcast("a", "last"));
+    pubsub.broadcast(&broadcast("a", "last"));
     let (first, _) = &crowd[1];
     while first
         .0
@@ -206,7 +206,7 @@ fn outside_a_runtime_a_large_topic_is_served_before_the_call_returns() {
     let crowd: Vec<_> = (0..MANY)
         .map(|n| subscribed(&pubsub, "a", n as u64))
         .collect();
-    pubsub.broadcast(broadcast("a", "x"));
+    pubsub.broadcast(&broadcast("a", "x"));
     assert!(crowd.iter().all(|(notebook, _)| notebook.events() == ["x"]));
 }
 
@@ -237,7 +237,7 @@ fn a_million_topics_and_a_million_subscribers_of_one_topic() {
         .map(|n| pubsub.subscribe(format!("t{n}"), notebook.clone(), n))
         .collect();
     assert_eq!(pubsub.topics(), 1_000_000);
-    pubsub.broadcast(broadcast("t999999", "x"));
+    pubsub.broadcast(&broadcast("t999999", "x"));
     assert_eq!(notebook.take(), [(999_999, "x".to_owned())]);
     drop(topics);
     assert_eq!(pubsub.topics(), 0);
@@ -248,7 +248,7 @@ fn a_million_topics_and_a_million_subscribers_of_one_topic() {
     // Leaving from the middle makes room for who comes next.
     members.drain(1000..2000);
     members.extend((0..1000).map(|n| pubsub.subscribe("one", notebook.clone(), MILLION + n)));
-    pubsub.broadcast(broadcast("one", "x"));
+    pubsub.broadcast(&broadcast("one", "x"));
     let heard = notebook.take();
     assert_eq!(heard.len(), 1_000_000);
     drop(members);
@@ -260,10 +260,10 @@ async fn a_receiver_waits_for_broadcasts_and_counts_what_it_missed() {
     let pubsub = PubSub::new();
     let mut receiver = pubsub.receiver("a");
     assert!(receiver.try_recv().is_none());
-    pubsub.broadcast(broadcast("a", "x"));
+    pubsub.broadcast(&broadcast("a", "x"));
     assert_eq!(receiver.recv().await.event(), "x");
     for _ in 0..1030 {
-        pubsub.broadcast(broadcast("a", "y"));
+        pubsub.broadcast(&broadcast("a", "y"));
     }
     assert_eq!(receiver.missed(), 6);
     assert_eq!(receiver.recv().await.event(), "y");

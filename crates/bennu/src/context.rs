@@ -255,7 +255,7 @@ impl<C: Channel> Context<C> {
                 Some(place),
             ) => place.broadcast_from(&broadcast),
             // In `terminate` the channel has left its topic already.
-            (Effect::Broadcast { broadcast, .. }, None) => self.conn.pubsub().broadcast(broadcast),
+            (Effect::Broadcast { broadcast, .. }, None) => self.conn.pubsub().broadcast(&broadcast),
         }
     }
 

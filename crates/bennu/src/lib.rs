@@ -25,7 +25,7 @@ pub use bytes::Bytes;
 pub use channel::{Channel, Joined, Reason};
 pub use connect_info::ConnectInfo;
 pub use context::{Context, Handle, ReplyTo, SendError};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Stats};
 pub use error::{Error, Result, refuse};
 pub use options::{Drainer, Overflow, SocketOptions};
 pub use raw_socket::{RawContext, RawControl, RawHandle, RawMessage, RawSocket};

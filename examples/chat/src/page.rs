@@ -2,7 +2,12 @@
 
 use std::{fs, io, path::Path};
 
-use axum::{Router, http::header, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    body::Bytes,
+    http::header,
+    routing::{MethodRouter, get},
+};
 
 /// Where `cargo xtask test` installs Phoenix's client.
 const INSTALLED: &str = concat!(
@@ -22,8 +27,7 @@ pub(crate) fn routes(phoenix_js: Option<&Path>) -> io::Result<Router> {
         None => fs::read_to_string(INSTALLED)
             .unwrap_or_else(|_| include_str!("../page/phoenix-lite.js").to_owned()),
     };
-    let asset =
-        |content_type: &'static str, text: &'static str| get(move || serve(content_type, text));
+    let client = Bytes::from(client);
     Ok(Router::new()
         .route("/", asset(HTML, include_str!("../page/index.html")))
         .route(
@@ -46,18 +50,16 @@ pub(crate) fn routes(phoenix_js: Option<&Path>) -> io::Result<Router> {
             "/assets/bennu.svg",
             asset(SVG, include_str!("../page/bennu.svg")),
         )
-        .route(
-            "/assets/phoenix.mjs",
-            get(move || serve(JS, client.clone())),
-        ))
+        .route("/assets/phoenix.mjs", asset(JS, client)))
 }
 
-async fn serve(content_type: &'static str, text: impl Into<axum::body::Body>) -> impl IntoResponse {
-    (
-        [
+fn asset(content_type: &'static str, content: impl Into<Bytes>) -> MethodRouter {
+    let content = content.into();
+    get(move || async move {
+        let headers = [
             (header::CONTENT_TYPE, content_type),
             (header::CACHE_CONTROL, "no-cache"),
-        ],
-        text.into(),
-    )
+        ];
+        (headers, content)
+    })
 }

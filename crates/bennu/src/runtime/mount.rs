@@ -134,7 +134,7 @@ impl Mount {
     }
 
     /// Adds a connection, until the place is [left](Self::leave).
-    pub(crate) fn enter(self: &Arc<Self>, conn: Arc<Conn>) -> u32 {
+    pub(crate) fn enter(self: &Arc<Self>, conn: &Arc<Conn>) -> u32 {
         if !self.sweeping.swap(true, Ordering::Relaxed) {
             tokio::spawn(sweep(Arc::downgrade(self), self.options.idle_timeout));
         }
