@@ -20,6 +20,8 @@ The project's own commands.
       Runs all checks and tests, installing what they need where it may.
   cargo xtask test --list
       Names the steps.
+
+With SCREENSHOTS=docs the chromium step renews the pictures in docs/; otherwise they go to target/screenshots/.
 ";
 
 fn main() -> ExitCode {

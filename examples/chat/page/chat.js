@@ -177,6 +177,7 @@ function deliver(room, id) {
     room.fail(id, reason);
     show(room);
   };
+  if (room.refused) return fail(room.refused);
   channels
     .get(room)
     ?.push("new_msg", { id, body })
