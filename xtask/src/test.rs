@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::program::{Program, target};
-use crate::{layers, tools};
+use crate::{autobahn, layers, tools};
 
 /// One step: what it's called, what it's for, and how it's done.
 struct Step {
@@ -53,6 +53,11 @@ const STEPS: &[Step] = &[
         name: "chromium",
         about: "the chat in a browser",
         run: chromium,
+    },
+    Step {
+        name: "autobahn",
+        about: "what RFC 6455 allows and forbids, tried on the echo server",
+        run: || autobahn::run(&[]),
     },
 ];
 
