@@ -211,9 +211,9 @@ fn chromium() -> Result<(), String> {
     npm(&["run", "test:chromium"])
 }
 
-/// The servers that the suites start. Tests are built along so that cargo takes the same features of every
+/// Builds the servers that the suites start. Tests are built along so that cargo takes the same features of every
 /// dependency as the `unit` step did, and builds nothing anew.
-fn build() -> Result<(), String> {
+pub(crate) fn build() -> Result<(), String> {
     Program::cargo(&["build", "--workspace", "--bins", "--tests"]).run()
 }
 
