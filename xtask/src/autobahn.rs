@@ -56,8 +56,11 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     };
 
     // Compressing takes the debug build so long that cases would time out.
-    let profile = if all { "release" } else { "dev" };
-    Program::cargo(&["build", "--package", "echo", "--profile", profile]).run()?;
+    if all {
+        Program::cargo(&["build", "--package", "echo", "--release"]).run()?;
+    } else {
+        crate::test::build()?;
+    }
     let server = Server::start(
         &target()
             .join(if all { "release" } else { "debug" })

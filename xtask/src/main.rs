@@ -24,6 +24,8 @@ The project's own commands.
   cargo xtask autobahn [--all] [--write]
       Runs the Autobahn test suite against the echo example: 301 cases, or with --all also those of
       compression, which takes long. --all and --write write docs/autobahn.md.
+
+With SCREENSHOTS=docs the chromium step renews the pictures in docs/; otherwise they go to target/screenshots/.
 ";
 
 fn main() -> ExitCode {
