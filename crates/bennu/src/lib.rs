@@ -16,6 +16,7 @@ mod reply;
 mod routes;
 mod runtime;
 mod socket;
+mod token;
 mod transport;
 
 pub use bennu_pubsub::{Adapter, InProcess, PubSub, Receiver, Subscriber, Subscription};
@@ -32,3 +33,4 @@ pub use raw_socket::{RawContext, RawControl, RawHandle, RawMessage, RawSocket};
 pub use reply::Reply;
 pub use routes::Routes;
 pub use socket::Socket;
+pub use token::{KeyDigest, SecretError, SignError, Term, Token, TokenError};
