@@ -37,7 +37,7 @@ fn measure(name: &str, keys: u64, members: u64) -> Result<(), PresenceError> {
             .into_iter()
             .collect::<std::collections::BTreeMap<_, _>>(),
     )?;
-    let mut join = |tracker: &mut Tracker, n: u64| {
+    let join = |tracker: &mut Tracker, n: u64| {
         let key = format!("user-{}", n % keys);
         let tracked = tracker.track(Owner(n), &topic, &key, &meta, Instant::now());
         tracker.poll_diff();

@@ -7,6 +7,7 @@
 //! versions. So what changed between two versions can be cut out for other nodes.
 
 mod diff;
+mod members;
 mod meta;
 mod metas;
 mod options;
@@ -22,20 +23,16 @@ use std::{
 };
 
 use bennu_wire::Topic;
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
 
 pub use diff::{Diff, PresenceEntry, Presences};
+pub use members::Listing;
 pub use meta::{Meta, PresenceMeta, PresenceRef, Replica};
 pub use options::{PresenceError, PresenceOptions};
 pub use roster::{Member, Roster};
 
+use members::{Members, entry, tracked};
 use meta::Stamp;
 use metas::Metas;
-use pending::Pending;
-
-/// Below this many keys a map's storage isn't given back.
-const KEYS_KEPT: usize = 64;
 
 /// Who tracks: what an owner tracks ends with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,16 +73,6 @@ pub struct Tracker {
 }
 
 type Place = (Owner, Topic, Arc<str>);
-
-/// One topic.
-#[derive(Default)]
-struct Members {
-    keys: HashMap<Arc<str>, Metas>,
-    /// Metas of all keys.
-    len: usize,
-    /// Only while there's something to publish, or a window is open.
-    pending: Option<Box<Pending>>,
-}
 
 impl Tracker {
     /// A tracker without presences. `stream` tells the trackers of one replica apart: no two of them make the
@@ -213,7 +200,7 @@ impl Tracker {
 
     /// As [`list`](Self::list), as a value that serializes without having been copied.
     pub fn listing(&mut self, topic: &Topic) -> Listing<'_> {
-        Listing(self.shown(topic).map(|it| &*it))
+        Listing::new(self.shown(topic).map(|it| &*it))
     }
 
     /// What is present under one key. Phoenix's `get_by_key/3`.
@@ -321,7 +308,8 @@ impl Tracker {
             && !pending.is_empty()
             && !(large && pending.until.is_some())
         {
-            let (joins, leaves) = pending.take();
+            let joins = std::mem::take(&mut pending.joins);
+            let leaves = std::mem::take(&mut pending.leaves);
             let mut diff = Diff {
                 topic: topic.clone(),
                 joins: Presences::default(),
@@ -375,44 +363,6 @@ impl Tracker {
     }
 }
 
-impl Members {
-    fn add(&mut self, key: Arc<str>, version: u64, prev: u64, json: Box<RawValue>) {
-        self.pending
-            .get_or_insert_default()
-            .joins
-            .insert(version, key.clone());
-        self.keys.entry(key).or_default().push(version, prev, json);
-        self.len += 1;
-    }
-
-    /// Takes a meta out, and returns what its successor replaces.
-    fn take(&mut self, key: &Arc<str>, version: u64, stamp: Stamp) -> Option<u64> {
-        let taken = self.keys.get_mut(key)?.take(version)?;
-        self.len -= 1;
-        let pending = self.pending.get_or_insert_default();
-        let untold = pending.joins.remove(&version).is_some();
-        if untold && version > pending.shown {
-            // Nobody knows of it: it's as if its predecessor had been replaced, or nothing had.
-            return Some(taken.prev);
-        }
-        let meta = PresenceMeta {
-            json: taken.json,
-            phx_ref: stamp.stamp(version),
-        };
-        pending.leaves.push((key.clone(), meta));
-        Some(version)
-    }
-
-    fn forget_key(&mut self, key: &str) {
-        if self.keys.get(key).is_some_and(|it| it.len() == 0) {
-            self.keys.remove(key);
-        }
-        if self.keys.capacity() > KEYS_KEPT.max(4 * self.keys.len()) {
-            self.keys.shrink_to(2 * self.keys.len());
-        }
-    }
-}
-
 /// A topic, and the place of `owner` there under `key`, if the key is present at all.
 fn find<'a>(
     topics: &'a mut HashMap<Topic, Members>,
@@ -423,56 +373,6 @@ fn find<'a>(
     let members = topics.get_mut(topic)?;
     let key = members.keys.get_key_value(key)?.0.clone();
     Some((members, (owner, topic.clone(), key)))
-}
-
-fn tracked(stamp: Stamp, version: u64, json: &RawValue) -> PresenceMeta {
-    PresenceMeta {
-        json: json.to_owned(),
-        phx_ref: stamp.stamp(version),
-    }
-}
-
-fn entry(metas: &Metas, stamp: Stamp) -> PresenceEntry {
-    let metas = metas.iter();
-    PresenceEntry::new(
-        metas
-            .map(|(version, json)| tracked(stamp, version, json))
-            .collect(),
-    )
-}
-
-/// What is present in a topic, borrowed: see [`Tracker::listing`].
-#[derive(Clone, Copy)]
-pub struct Listing<'a>(Option<&'a Members>);
-
-struct Listed<'a>(&'a Metas);
-struct ListedMetas<'a>(&'a Metas);
-
-impl Serialize for Listing<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let keys = self.0.into_iter().flat_map(|it| &it.keys);
-        serializer.collect_map(keys.map(|(key, metas)| (&**key, Listed(metas))))
-    }
-}
-
-impl Serialize for Listed<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map([("metas", ListedMetas(self.0))])
-    }
-}
-
-impl Serialize for ListedMetas<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|(_, json)| json))
-    }
-}
-
-impl fmt::Debug for Listing<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listing")
-            .field("len", &self.0.map_or(0, |it| it.len))
-            .finish_non_exhaustive()
-    }
 }
 
 impl fmt::Debug for Tracker {

@@ -40,6 +40,7 @@ pub struct Endpoint<A> {
     pubsub: PubSub,
     presence: Presence,
     options: SocketOptions,
+    host: Option<String>,
     router: Router,
     mounts: Vec<Arc<Mount>>,
 }
@@ -54,6 +55,7 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
             presence: Presence::new("presence", &pubsub, PresenceOptions::new()),
             pubsub,
             options: SocketOptions::new(),
+            host: None,
             router: Router::new(),
             mounts: Vec::new(),
         }
@@ -87,6 +89,15 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
     #[must_use]
     pub fn options(mut self, options: SocketOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// The host that web pages come from: `example.com`. To be told before sockets are mounted, as by default
+    /// only its pages [may connect](crate::CheckOrigin::host); without it pages of every host may. The host of
+    /// Phoenix's `url`.
+    #[must_use]
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.host = Some(host.into());
         self
     }
 
@@ -144,7 +155,11 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
         self.mount(path, options, sockets)
     }
 
-    fn mount(mut self, path: &str, options: SocketOptions, sockets: impl Accept) -> Self {
+    fn mount(mut self, path: &str, mut options: SocketOptions, sockets: impl Accept) -> Self {
+        options.host.clone_from(&self.host);
+        if options.check_origin.is_none() {
+            options.check_origin.clone_from(&self.options.check_origin);
+        }
         let websocket_path = route_path(path, &options.websocket_path);
         let mount = Arc::new(Mount::new(
             path.to_owned(),
@@ -354,6 +369,7 @@ impl<A> Clone for Endpoint<A> {
             pubsub: self.pubsub.clone(),
             presence: self.presence.clone(),
             options: self.options.clone(),
+            host: self.host.clone(),
             router: self.router.clone(),
             mounts: self.mounts.clone(),
         }

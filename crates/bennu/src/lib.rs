@@ -17,6 +17,7 @@ mod reply;
 mod routes;
 mod runtime;
 mod socket;
+mod token;
 mod transport;
 
 pub use bennu_pubsub::tracker::{
@@ -38,3 +39,5 @@ pub use raw_socket::{RawContext, RawControl, RawHandle, RawMessage, RawSocket};
 pub use reply::Reply;
 pub use routes::Routes;
 pub use socket::Socket;
+pub use token::{KeyDigest, SecretError, SignError, Term, Token, TokenError};
+pub use transport::{CheckOrigin, Origin, OriginError};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::CheckOrigin;
+
 /// What a mounted socket allows, with the defaults named at each method.
 ///
 /// ```
@@ -27,6 +29,10 @@ pub struct SocketOptions {
     pub(crate) auth_token: bool,
     pub(crate) subprotocols: Vec<String>,
     pub(crate) drainer: Option<Drainer>,
+    /// `None`: what the endpoint's options say, or else its host.
+    pub(crate) check_origin: Option<CheckOrigin>,
+    /// The endpoint's own, once the socket is mounted.
+    pub(crate) host: Option<String>,
 }
 
 /// How the connections of a mount are closed when its server goes down. Phoenix's `drainer`.
@@ -84,6 +90,8 @@ impl SocketOptions {
             auth_token: false,
             subprotocols: Vec::new(),
             drainer: Some(Drainer::default()),
+            check_origin: None,
+            host: None,
         }
     }
 
@@ -183,6 +191,13 @@ impl SocketOptions {
 }
 
 impl SocketOptions {
+    /// Which web pages may connect: what the [endpoint's options](crate::Endpoint::options) say, or else those of
+    /// the [endpoint's host](CheckOrigin::host). Phoenix's `check_origin`.
+    pub fn check_origin(mut self, check: CheckOrigin) -> Self {
+        self.check_origin = Some(check);
+        self
+    }
+
     /// How [`Endpoint::drain`] closes the connections of this mount; `None` leaves them alone.
     ///
     /// [`Endpoint::drain`]: crate::Endpoint::drain

@@ -169,6 +169,21 @@ for (const [client, file] of Object.entries(clients)) {
       assert.deepEqual(ada.faults, []);
     });
 
+    test("a room that the server refuses says why", async (t) => {
+      const ada = await Person.arrive(t, server, "Ada");
+      await ada.isOnline();
+      await ada.page.getByLabel("Name of a new room").fill("鷺".repeat(30));
+      await ada.page.keyboard.press("Enter");
+      await ada.page.getByText(/doesn’t let you in here: .*64 bytes/).waitFor();
+      await ada.say("anyone?");
+      const failed = await ada.sees("anyone?", "failed");
+      await failed.getByText(/Not sent: .*64 bytes/).waitFor();
+      await ada.page.getByRole("button", { name: "Leave" }).click();
+      await ada.say("back in the lobby");
+      await ada.sees("back in the lobby");
+      assert.deepEqual(ada.faults, []);
+    });
+
     test("when the server goes away the page says so, and recovers when it is back", async (t) => {
       const first = await Server.start("chat", ["--phoenix-js", file]);
       const ada = await Person.arrive(t, first, "Ada");

@@ -22,12 +22,4 @@ impl Pending {
     pub(super) fn is_empty(&self) -> bool {
         self.joins.is_empty() && self.leaves.is_empty()
     }
-
-    /// What to tell now.
-    pub(super) fn take(&mut self) -> (BTreeMap<u64, Arc<str>>, Vec<(Arc<str>, PresenceMeta)>) {
-        (
-            std::mem::take(&mut self.joins),
-            std::mem::take(&mut self.leaves),
-        )
-    }
 }

@@ -96,7 +96,9 @@ impl World {
         while let Some(diff) = self.tracker.poll_diff() {
             // A queue that is full merges.
             match self.late.last_mut() {
-                Some(last) if last.topic == diff.topic && self.random % 3 == 0 => last.merge(diff),
+                Some(last) if last.topic == diff.topic && self.random.is_multiple_of(3) => {
+                    last.merge(diff)
+                }
                 _ => self.late.push(diff),
             }
         }

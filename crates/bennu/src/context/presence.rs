@@ -6,7 +6,7 @@ use bennu_pubsub::tracker::{Member, PresenceError, Presences};
 use bennu_wire::{Outgoing, Payload, Ref};
 use serde::Serialize;
 
-use super::{Context, Effect, Extra};
+use super::{Context, Effect, lock};
 use crate::{
     Channel, Presence,
     presence::{Change, STATE},
@@ -61,7 +61,7 @@ impl<C: Channel> Context<C> {
 
     /// Who is present in this topic. Phoenix's `Presence.list/1`.
     pub async fn presences(&self) -> Presences {
-        self.presence().list(self.topic.clone()).await
+        self.presence().list(self.topic().clone()).await
     }
 
     /// Sends this client `presence_state`: who is present in this topic, as its `Presence` expects it once
@@ -78,7 +78,9 @@ impl<C: Channel> Context<C> {
 
     /// Changes this channel's presences, or notes in `join` what is to be changed.
     pub(crate) fn change(&self, presence: &Presence, change: Change) -> Result<(), PresenceError> {
-        if let Some(held) = self.extra().as_mut().and_then(|it| it.held.as_mut()) {
+        if let Some(rest) = self.rest.get()
+            && let Some(held) = &mut *lock(&rest.held)
+        {
             let tracked = |key: &str| {
                 let of_key = held
                     .iter()
@@ -94,20 +96,20 @@ impl<C: Channel> Context<C> {
             held.push(Effect::Presence(presence.clone(), change));
             return Ok(());
         }
-        let topic = &self.topic;
+        let topic = self.topic();
         match change {
-            Change::Track(key, meta) => self.member(presence).track(topic, &key, &meta)?,
-            Change::Update(key, meta) => self.member(presence).update(topic, &key, &meta)?,
-            Change::Untrack(key) => return Ok(self.member(presence).untrack(topic, &key)),
-            Change::PushState => return Ok(self.push_state(presence)),
-        };
+            Change::Track(key, meta) => drop(self.member(presence).track(topic, &key, &meta)?),
+            Change::Update(key, meta) => drop(self.member(presence).update(topic, &key, &meta)?),
+            Change::Untrack(key) => self.member(presence).untrack(topic, &key),
+            Change::PushState => self.push_state(presence),
+        }
         Ok(())
     }
 
     /// Makes a change that `join` asked for.
     pub(super) fn changed(&self, presence: &Presence, change: Change) {
         if let Err(error) = self.change(presence, change) {
-            tracing::error!(channel = type_name::<C>(), topic = %self.topic, %error, "failed to track a presence");
+            tracing::error!(channel = type_name::<C>(), topic = %self.topic(), %error, "failed to track a presence");
         }
     }
 
@@ -116,10 +118,10 @@ impl<C: Channel> Context<C> {
             // Nobody comes or goes between the list and the outbox.
             presence
                 .roster()
-                .show(&self.topic, |listing| self.push(STATE, &listing));
+                .show(self.topic(), |listing| self.push(STATE, &listing));
             return;
         }
-        let (presence, topic, conn) = (presence.clone(), self.topic.clone(), self.conn.clone());
+        let (presence, topic, conn) = (presence.clone(), self.topic().clone(), self.conn.clone());
         let join_ref = self.join_ref.clone();
         tokio::spawn(async move {
             let presences = presence.list(topic.clone()).await;
@@ -139,8 +141,7 @@ impl<C: Channel> Context<C> {
     }
 
     fn member(&self, presence: &Presence) -> Arc<Member> {
-        let mut extra = self.extra();
-        let members = &mut extra.get_or_insert_with(Box::<Extra>::default).members;
+        let mut members = lock(&self.rest.get_or_init(Box::default).members);
         let known = members.iter().find(|it| it.is_of(presence.roster()));
         known.cloned().unwrap_or_else(|| {
             let member = Arc::new(presence.roster().member());

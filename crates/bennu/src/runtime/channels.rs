@@ -396,7 +396,7 @@ impl<S: Socket> Driver for Channels<S> {
             Err(error) => {
                 tracing::debug!(%error, "a message was not understood");
                 conn.close(Close {
-                    code: 1007,
+                    code: error.cause().close_code(),
                     reason: error.to_string().into(),
                 });
             }

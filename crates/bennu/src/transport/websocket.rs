@@ -23,7 +23,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Accept, subprotocol};
+use super::{Accept, origin, subprotocol};
 use crate::{
     ConnectInfo, Error,
     params::Params,
@@ -138,6 +138,7 @@ async fn admit<T: Accept>(
         tracing::warn!(path = mount.path, why, "refused a connection");
         StatusCode::FORBIDDEN.into_response()
     };
+    origin::check(&parts, &mount.options).map_err(|why| refused(&why))?;
     let agreed = subprotocol::negotiate(&parts.headers, &mount.options).map_err(refused)?;
     let vsn = params.text("vsn");
     let serializer = match sockets.negotiate(vsn) {
