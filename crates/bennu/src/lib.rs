@@ -41,3 +41,8 @@ pub use routes::Routes;
 pub use socket::Socket;
 pub use token::{KeyDigest, SecretError, SignError, Term, Token, TokenError};
 pub use transport::{CheckOrigin, Origin, OriginError};
+
+/// The README's example, so that it's compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
