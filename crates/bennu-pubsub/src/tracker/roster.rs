@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -13,7 +13,7 @@ use bennu_wire::Topic;
 use tokio::time::Instant;
 
 use super::{
-    Diff, Listing, Meta, Owner, PresenceEntry, PresenceError, PresenceOptions, PresenceRef,
+    Listing, Meta, Owner, PresenceDiff, PresenceEntry, PresenceError, PresenceOptions, PresenceRef,
     Presences, Replica, Tracker, meta::hash,
 };
 
@@ -36,7 +36,7 @@ struct Inner {
     shards: Box<[Mutex<Shard>]>,
     keys_max: usize,
     owners: AtomicU64,
-    publish: Box<dyn Fn(Diff) + Send + Sync>,
+    publish: Box<dyn Fn(PresenceDiff) + Send + Sync>,
 }
 
 struct Shard {
@@ -60,13 +60,13 @@ pub struct Member {
 
 impl Roster {
     /// A roster without presences. `name` tells the rosters of one replica apart; `publish` is called with
-    /// each diff and may not block.
+    /// each diff; it may not block, and a panic in it goes no further.
     #[must_use]
     pub fn new(
         replica: &Replica,
         name: &str,
         options: &PresenceOptions,
-        publish: impl Fn(Diff) + Send + Sync + 'static,
+        publish: impl Fn(PresenceDiff) + Send + Sync + 'static,
     ) -> Self {
         let shard = |index| {
             Mutex::new(Shard {
@@ -268,13 +268,9 @@ impl Inner {
                 return None;
             };
             drop(shard);
-            let published = catch_unwind(AssertUnwindSafe(|| (self.publish)(diff)));
+            // The panic hook tells of a panic. It isn't the caller's, who may be unwinding already.
+            drop(catch_unwind(AssertUnwindSafe(|| (self.publish)(diff))));
             shard = self.shards.get(index).map(lock)?;
-            if let Err(panic) = published {
-                shard.publishing = false;
-                drop(shard);
-                resume_unwind(panic);
-            }
         }
         Some(shard)
     }
