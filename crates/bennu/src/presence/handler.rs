@@ -141,12 +141,16 @@ impl Workers {
                     Some(last) => last.merge(diff),
                     None => queue.push_back(diff),
                 }
+                return;
             }
-            Entry::Vacant(queue) => {
-                queue.insert(VecDeque::new());
-                runtime.spawn(work(self.clone(), diff));
-            }
-        }
+            Entry::Vacant(queue) => queue.insert(VecDeque::new()),
+        };
+        let work = Work {
+            workers: self.clone(),
+            topic: diff.topic.clone(),
+            done: false,
+        };
+        runtime.spawn(work.run(diff));
     }
 
     fn next(&self, topic: &Topic) -> Option<PresenceDiff> {
@@ -163,20 +167,41 @@ impl Workers {
     }
 }
 
-async fn work(workers: Arc<Workers>, first: PresenceDiff) {
-    let topic = first.topic.clone();
-    let mut next = Some(first);
-    while let Some(mut diff) = next {
-        let handler = &*workers.handler;
-        let PresenceDiff { joins, leaves, .. } = &mut diff;
-        join(
-            fetched(handler, &topic, joins),
-            fetched(handler, &topic, leaves),
-        )
-        .await;
-        tell(&workers.pubsub, &diff);
-        guarded("handle_metas", &topic, handler.handle_metas(&diff)).await;
-        next = workers.next(&topic);
+/// What the task of one topic does.
+struct Work {
+    workers: Arc<Workers>,
+    topic: Topic,
+    done: bool,
+}
+
+impl Work {
+    async fn run(mut self, first: PresenceDiff) {
+        let (handler, topic) = (&*self.workers.handler, &self.topic);
+        let mut next = Some(first);
+        while let Some(mut diff) = next {
+            let PresenceDiff { joins, leaves, .. } = &mut diff;
+            join(
+                fetched(handler, topic, joins),
+                fetched(handler, topic, leaves),
+            )
+            .await;
+            tell(&self.workers.pubsub, &diff);
+            guarded("handle_metas", topic, handler.handle_metas(&diff)).await;
+            next = self.workers.next(topic);
+        }
+        self.done = true;
+    }
+}
+
+impl Drop for Work {
+    /// When its runtime ends before it's done, clients are told without the handler.
+    fn drop(&mut self) {
+        if !self.done {
+            let waiting = self.workers.queues().remove(&self.topic);
+            for diff in waiting.into_iter().flatten() {
+                tell(&self.workers.pubsub, &diff);
+            }
+        }
     }
 }
 
