@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::allow_attributes,
+    clippy::needless_pass_by_value,
     reason = "each test uses a part of it"
 )]
 
