@@ -21,7 +21,7 @@ mod token;
 mod transport;
 
 pub use bennu_pubsub::tracker::{
-    Diff as PresenceDiff, PresenceEntry, PresenceError, PresenceMeta, PresenceOptions, PresenceRef,
+    PresenceDiff, PresenceEntry, PresenceError, PresenceMeta, PresenceOptions, PresenceRef,
     Presences,
 };
 pub use bennu_pubsub::{Adapter, InProcess, PubSub, Receiver, Subscriber, Subscription};
