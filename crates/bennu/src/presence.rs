@@ -14,8 +14,8 @@ use std::{
 use bennu_pubsub::{
     PubSub,
     tracker::{
-        Diff, Member, Meta, PresenceEntry, PresenceError, PresenceOptions, Presences, Replica,
-        Roster,
+        Member, Meta, PresenceDiff, PresenceEntry, PresenceError, PresenceOptions, Presences,
+        Replica, Roster,
     },
 };
 use bennu_wire::{Broadcast, Payload, Topic};
@@ -292,7 +292,7 @@ impl PresenceMember {
 }
 
 /// Tells the clients of a topic, on this node.
-fn tell(pubsub: &PubSub, diff: &Diff) {
+fn tell(pubsub: &PubSub, diff: &PresenceDiff) {
     match Payload::new(diff) {
         Ok(payload) => {
             let broadcast = Broadcast::new(diff.topic.clone(), DIFF, payload);

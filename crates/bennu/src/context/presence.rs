@@ -67,7 +67,8 @@ impl<C: Channel> Context<C> {
     /// Sends this client `presence_state`: who is present in this topic, as its `Presence` expects it once
     /// after a join. In `join` it is sent after the reply, with what `join` tracked.
     ///
-    /// With a [`PresenceHandler`](crate::PresenceHandler) that is asked first it is sent a little later.
+    /// With a [`PresenceHandler`](crate::PresenceHandler) that is asked first it is sent a little later, so push it once after a
+    /// join: a client applies a further one at once, and newer diffs may have overtaken it.
     pub fn push_presence_state(&self) {
         self.presence().push_state(self);
     }

@@ -85,6 +85,7 @@ const QUEUES_KEPT: usize = 1024;
 const QUEUE_FRAMES_KEPT: usize = 64;
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
     static QUEUES: RefCell<Vec<Box<Queue>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -346,8 +347,8 @@ impl Outbox {
     }
 
     fn keep_none_empty(&mut self) {
-        if self.queue.as_ref().is_some_and(|it| it.frames.is_empty()) {
-            self.queue.take().map(Queue::give_back);
+        if let Some(queue) = self.queue.take_if(|it| it.frames.is_empty()) {
+            queue.give_back();
         }
     }
 }
