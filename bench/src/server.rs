@@ -110,7 +110,7 @@ pub(crate) async fn serve() -> crate::Result<()> {
             tokio::spawn(obey(stream, endpoint.clone()));
         }
     });
-    axum::serve(data, router).await?;
+    bennu::serve(data, router).await?;
     Ok(())
 }
 

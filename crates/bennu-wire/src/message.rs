@@ -52,6 +52,12 @@ pub enum Outbound {
 }
 
 impl Outbound {
+    /// Whether it's the answer "error".
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Reply(reply) if reply.status == "error")
+    }
+
     /// The same, borrowed, ready for [`Serializer::encode`](crate::Serializer::encode).
     #[must_use]
     pub fn as_outgoing(&self) -> Outgoing<'_> {

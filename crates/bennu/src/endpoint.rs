@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt;
 
 use crate::{
-    Presence, PresenceHandler, PresenceOptions, RawSocket, Routes, Socket, SocketOptions,
+    CheckOrigin, Presence, PresenceHandler, PresenceOptions, RawSocket, Routes, Socket,
+    SocketOptions,
     runtime::{Counter, Counters, Mount, drain},
     transport::{Accept, ChannelSockets, RawSockets, websocket},
 };
@@ -32,7 +33,7 @@ use crate::{
 /// let router = axum::Router::new().merge(endpoint.router());
 ///
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:4000").await?;
-/// axum::serve(listener, router).await
+/// bennu::serve(listener, router).await
 /// # }
 /// ```
 pub struct Endpoint<A> {
@@ -105,7 +106,8 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
     ///
     /// # Panics
     ///
-    /// When the path is none, or is taken.
+    /// When the path is none, or is taken. When the options check neither
+    /// [origins](SocketOptions::check_origin) nor [CSRF tokens](SocketOptions::check_csrf).
     #[must_use]
     pub fn socket<S: Socket<App = A>>(self, path: &str) -> Self {
         let options = self.options.clone();
@@ -160,6 +162,15 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
         if options.check_origin.is_none() {
             options.check_origin.clone_from(&self.options.check_origin);
         }
+        let unchecked_origin = options
+            .check_origin
+            .as_ref()
+            .is_some_and(CheckOrigin::is_off);
+        assert!(
+            options.check_csrf || !unchecked_origin,
+            "the socket at {path} checks neither origins nor CSRF tokens, so that any web page could act as its \
+             users: leave SocketOptions::check_csrf on, or choose a CheckOrigin"
+        );
         let websocket_path = route_path(path, &options.websocket_path);
         let mount = Arc::new(Mount::new(
             path.to_owned(),
@@ -274,6 +285,7 @@ impl<A> Endpoint<A> {
     /// ```no_run
     /// # async fn example(endpoint: bennu::Endpoint<()>, listener: tokio::net::TcpListener) -> std::io::Result<()> {
     /// let router = endpoint.router();
+    /// // As `bennu::serve(listener, router).drain(&endpoint)` does by itself.
     /// axum::serve(listener, router)
     ///     .with_graceful_shutdown(async move {
     ///         let _ = tokio::signal::ctrl_c().await;
@@ -304,7 +316,14 @@ impl<A> Endpoint<A> {
         Stats {
             connections: self.connections(),
             topics: self.pubsub.topics(),
+            connections_refused: count(|it| &it.connections_refused),
+            connects_timed_out: count(|it| &it.connects_timed_out),
+            idle_closed: count(|it| &it.idle_closed),
             slow_consumers_closed: count(|it| &it.overflow_closed),
+            frames_refused: count(|it| &it.frames_refused),
+            messages_undecodable: count(|it| &it.messages_undecodable),
+            messages_refused: count(|it| &it.messages_refused),
+            events_throttled: count(|it| &it.events_throttled),
             messages_dropped: count(|it| &it.overflow_dropped),
             mail_dropped: count(|it| &it.mail_dropped),
             broadcasts_skipped: count(|it| &it.broadcasts_skipped),
@@ -321,6 +340,21 @@ pub struct Stats {
     pub connections: usize,
     /// Topics that have subscribers.
     pub topics: usize,
+    /// Clients refused because there were too many connections.
+    pub connections_refused: u64,
+    /// Clients refused because their `connect` took too long.
+    pub connects_timed_out: u64,
+    /// Connections closed because their client was silent.
+    pub idle_closed: u64,
+    /// Connections closed because of a frame that broke WebSocket's rules or was too long.
+    pub frames_refused: u64,
+    /// Connections closed because of a frame that was no message, or nested too deep, or had too long a topic.
+    pub messages_undecodable: u64,
+    /// Joins that were refused, and messages that were answered with an error without asking a channel: for topics
+    /// that aren't joined, or because too much is joined, joining or queued.
+    pub messages_refused: u64,
+    /// Messages that came too often.
+    pub events_throttled: u64,
     /// Connections closed because their client read too slowly ([`Overflow::Close`](crate::Overflow)).
     pub slow_consumers_closed: u64,
     /// Messages dropped because a client read too slowly.

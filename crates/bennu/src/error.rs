@@ -38,7 +38,8 @@ enum Cause {
 /// Refuses a connect, a join or an event.
 ///
 /// The client gets an error reply. A string `reason` is sent as `{"reason": reason}`; anything else that
-/// serializes is sent as it is. A refused connect is answered with status 403, and its reason is only logged.
+/// serializes is sent as it is. A refused connect is answered with status 403, and its reason is
+/// only logged, unless [`SocketOptions::on_refused`](crate::SocketOptions::on_refused) says more.
 ///
 /// ```
 /// # #[derive(serde::Serialize)] struct Retry { after_ms: u64 }
@@ -75,6 +76,29 @@ impl Error {
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(*self.0, Cause::Refused(_))
+    }
+
+    /// The error that `?` was given, if it's of that type.
+    #[must_use]
+    pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
+        match &*self.0 {
+            Cause::Internal(error) => error.downcast_ref(),
+            Cause::Refused(_) => None,
+        }
+    }
+
+    /// What [`refuse`] was given, as the client sees it.
+    ///
+    /// ```
+    /// # use bennu::refuse;
+    /// assert_eq!(refuse("full").refusal().unwrap().as_json(), Some(r#"{"reason":"full"}"#));
+    /// ```
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Payload> {
+        match &*self.0 {
+            Cause::Refused(payload) => Some(payload),
+            Cause::Internal(_) => None,
+        }
     }
 
     /// What the client may see of it.

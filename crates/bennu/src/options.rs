@@ -1,8 +1,14 @@
 //! The limits and settings of a mounted socket.
 
-use std::time::Duration;
+mod limits;
 
-use crate::CheckOrigin;
+use std::{fmt, sync::Arc, time::Duration};
+
+use axum::response::{IntoResponse, Response};
+
+pub use self::limits::Flood;
+pub(crate) use self::limits::Limits;
+use crate::{CheckOrigin, Error, SessionSource, session::AnySource};
 
 /// What a mounted socket allows, with the defaults named at each method.
 ///
@@ -33,6 +39,28 @@ pub struct SocketOptions {
     pub(crate) check_origin: Option<CheckOrigin>,
     /// The endpoint's own, once the socket is mounted.
     pub(crate) host: Option<String>,
+    pub(crate) limits: Limits,
+    pub(crate) session: Option<Hook<dyn AnySource>>,
+    pub(crate) check_csrf: bool,
+    pub(crate) on_refused: Option<Hook<OnRefused>>,
+}
+
+/// Answers a client that the socket refused.
+pub(crate) type OnRefused = dyn Fn(&Error) -> Response + Send + Sync;
+
+/// Code of the user's.
+pub(crate) struct Hook<T: ?Sized>(pub(crate) Arc<T>);
+
+impl<T: ?Sized> Clone for Hook<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Hook<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
 }
 
 /// How the connections of a mount are closed when its server goes down. Phoenix's `drainer`.
@@ -92,6 +120,10 @@ impl SocketOptions {
             drainer: Some(Drainer::default()),
             check_origin: None,
             host: None,
+            limits: Limits::default(),
+            session: None,
+            check_csrf: true,
+            on_refused: None,
         }
     }
 
@@ -195,6 +227,50 @@ impl SocketOptions {
     /// the [endpoint's host](CheckOrigin::host). Phoenix's `check_origin`.
     pub fn check_origin(mut self, check: CheckOrigin) -> Self {
         self.check_origin = Some(check);
+        self
+    }
+
+    /// Where the session of a client is found: nowhere. Phoenix's `connect_info: [session: …]`.
+    pub fn session(mut self, source: impl SessionSource) -> Self {
+        self.session = Some(Hook(Arc::new(source)));
+        self
+    }
+
+    /// Whether a session is handed over only with its CSRF token: yes. Phoenix's `check_csrf`.
+    ///
+    /// Without it, any page that [may connect](Self::check_origin) acts as the user whose cookies its browser sends
+    /// along. A mount that checks neither the origin nor this isn't taken.
+    pub fn check_csrf(mut self, check: bool) -> Self {
+        self.check_csrf = check;
+        self
+    }
+
+    /// How a client is answered that `connect` refused: with status 403 and no body. Phoenix's `error_handler`. Only
+    /// for WebSocket clients, and not for those that are refused before `connect`.
+    ///
+    /// ```
+    /// use bennu::{SocketOptions, refuse};
+    /// use http::StatusCode;
+    ///
+    /// #[derive(Debug)]
+    /// struct TooOften; // in `connect`: Err(TooOften)?
+    /// # impl std::fmt::Display for TooOften {
+    /// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("too often") }
+    /// # }
+    /// impl std::error::Error for TooOften {}
+    ///
+    /// let options = SocketOptions::new().on_refused(|error| match error.downcast_ref::<TooOften>() {
+    ///     Some(_) => (StatusCode::TOO_MANY_REQUESTS, "try again in a minute"),
+    ///     None => (StatusCode::FORBIDDEN, ""),
+    /// });
+    /// ```
+    pub fn on_refused<R: IntoResponse>(
+        mut self,
+        answer: impl Fn(&Error) -> R + Send + Sync + 'static,
+    ) -> Self {
+        self.on_refused = Some(Hook(Arc::new(move |error: &Error| {
+            answer(error).into_response()
+        })));
         self
     }
 

@@ -95,11 +95,9 @@ async fn serve(options: &Options) -> Result<(), String> {
         let address = listener.local_addr()?;
         println!("listening on {address}");
         println!("the chat is at http://localhost:{}", address.port());
-        axum::serve(listener, router)
-            .with_graceful_shutdown(async move {
-                interrupted().await;
-                endpoint.drain().await;
-            })
+        bennu::serve(listener, router)
+            .drain(&endpoint)
+            .with_graceful_shutdown(interrupted())
             .await
     };
     listening

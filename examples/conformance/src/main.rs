@@ -60,11 +60,9 @@ async fn serve(options: &Options) -> std::io::Result<()> {
     let router = http::routes(endpoint.clone()).merge(endpoint.router());
     let listener = tokio::net::TcpListener::bind((options.bind, options.port)).await?;
     println!("listening on {}", listener.local_addr()?);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move {
-            terminated().await;
-            endpoint.drain().await;
-        })
+    bennu::serve(listener, router)
+        .drain(&endpoint)
+        .with_graceful_shutdown(terminated())
         .await
 }
 

@@ -57,7 +57,7 @@ async fn main() -> std::io::Result<()> {
 
     let listener = tokio::net::TcpListener::bind((options.bind, options.port)).await?;
     println!("listening on {}", listener.local_addr()?);
-    axum::serve(listener, endpoint.router())
+    bennu::serve(listener, endpoint.router())
         .with_graceful_shutdown(async {
             // Without a signal to wait for it is served until it's killed.
             if tokio::signal::ctrl_c().await.is_err() {

@@ -7,7 +7,9 @@ use std::{
 };
 
 use bennu_pubsub::Subscription;
-use bennu_wire::{Action, ChannelId, Frame, Limits, Payload, Ref, Serializer, Session, Topic};
+use bennu_wire::{
+    Action, Bucket, ChannelId, Frame, Limits, Payload, Ref, Serializer, Session, Topic,
+};
 use futures_util::{
     StreamExt,
     future::{AbortHandle, Abortable},
@@ -15,11 +17,11 @@ use futures_util::{
 };
 
 use super::{
-    Close, Conn, Driver, Mail, SOCKET_ID,
+    Close, Conn, Driver, Mail, SOCKET_ID, TOO_MANY_EVENTS,
     live::{Job, Live, Ran, Request},
     running::{Panicked, Run, Running, caught, discard, poll},
 };
-use crate::{Reason, Routes, Socket, context::Ending};
+use crate::{Flood, Reason, Routes, Socket, context::Ending};
 
 /// One connection's channels.
 pub(crate) struct Channels<S: Socket> {
@@ -33,6 +35,8 @@ pub(crate) struct Channels<S: Socket> {
     running: Option<Box<FuturesUnordered<Abortable<Running>>>>,
     /// Set when the connection ends.
     ending: Option<Reason>,
+    /// How often the client may still send.
+    bucket: Bucket,
     /// To the socket's id, for forced disconnects.
     _id: Option<Subscription>,
 }
@@ -70,6 +74,10 @@ impl<S: Socket> Channels<S> {
         let options = &conn.mount().options;
         let limits = Limits {
             channels_max: options.channels_max,
+            joining_channels_max: options
+                .limits
+                .joins_at_once_max
+                .unwrap_or(options.channels_max),
             joining_messages_max: options.event_queue_messages_max,
             joining_bytes_max: options.event_queue_bytes_max,
         };
@@ -84,6 +92,7 @@ impl<S: Socket> Channels<S> {
             slots: Vec::new(),
             running: None,
             ending: None,
+            bucket: Bucket::default(),
             _id: id,
         }
     }
@@ -93,6 +102,9 @@ impl<S: Socket> Channels<S> {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Send(outbound) => {
+                    if outbound.is_refusal() {
+                        conn.mount().counters.messages_refused.add(1);
+                    }
                     // The session's own messages encode, unless a client's topic or ref is too long for what
                     // it asked for: then there is no way to tell it so.
                     if let Err(error) = conn.push(&outbound.as_outgoing()) {
@@ -141,6 +153,12 @@ impl<S: Socket> Channels<S> {
         let Some(route) = self.routes.find(&topic).cloned() else {
             return;
         };
+        // The session has forgotten those that end, however long they take.
+        if self.slots.len() >= conn.mount().options.channels_max.saturating_mul(2) {
+            return self
+                .session
+                .refused(id, Payload::reason("too many channels ending"));
+        }
         if self.slots.len() == self.slots.capacity() {
             // `Vec` would start with room for four; most connections join one or two topics.
             self.slots.reserve_exact(self.slots.len().max(1));
@@ -386,15 +404,25 @@ impl Slot {
 
 impl<S: Socket> Driver for Channels<S> {
     fn receive(&mut self, frame: Frame<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
-        match self.serializer.decode(frame) {
-            Ok(message) => {
+        let mount = conn.mount();
+        let limits = &mount.options.limits;
+        match self.serializer.decode_within(&limits.decode, frame) {
+            Ok(message) if mount.may_send(&mut self.bucket) => {
                 let routes = &self.routes;
                 self.session
                     .receive(message, |topic| routes.find(topic).is_some());
                 self.act(conn, cx);
             }
+            Ok(_) if limits.flood == Flood::Close => {
+                conn.close(Close::new(1008, TOO_MANY_EVENTS));
+            }
+            Ok(message) => {
+                self.session.throttled(message, TOO_MANY_EVENTS);
+                self.act(conn, cx);
+            }
             Err(error) => {
                 tracing::debug!(%error, "a message was not understood");
+                mount.counters.messages_undecodable.add(1);
                 conn.close(Close {
                     code: error.cause().close_code(),
                     reason: error.to_string().into(),

@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use super::{
-    Close, Conn, Mount,
+    Close, Conn, Seat,
     conn::{Chunk, WRITE_BYTES_MAX},
 };
 use crate::Reason;
@@ -105,14 +105,8 @@ where
     D: Driver,
 {
     /// `read` is what the client sent behind its handshake.
-    pub(crate) fn new(
-        io: IO,
-        read: BytesMut,
-        mount: &Arc<Mount>,
-        conn: Arc<Conn>,
-        driver: D,
-    ) -> Self {
-        let place = mount.enter(&conn);
+    pub(crate) fn new(io: IO, read: BytesMut, seat: Seat, conn: Arc<Conn>, driver: D) -> Self {
+        let place = seat.enter(&conn);
         let stage = if read.is_empty() {
             Stage::Open
         } else {
@@ -234,7 +228,10 @@ where
         while !input.is_empty() {
             let (used, event) = match decoder.decode(conn.decoder_config(), inflater, input) {
                 Ok(decoded) => decoded,
-                Err(error) => return conn.close(Close::new(error.code(), error.reason())),
+                Err(error) => {
+                    conn.mount().counters.frames_refused.add(1);
+                    return conn.close(Close::new(error.code(), error.reason()));
+                }
             };
             match event {
                 None => {}

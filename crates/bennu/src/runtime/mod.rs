@@ -13,6 +13,7 @@ mod live;
 mod mount;
 mod raw;
 mod running;
+mod seat;
 
 pub(crate) use channels::Channels;
 pub(crate) use conn::{Close, Conn, Mail, Relay, SOCKET_ID};
@@ -22,4 +23,8 @@ pub(crate) use frame::{encode, frame};
 pub(crate) use live::{JoinFn, join};
 pub(crate) use mount::{Counter, Counters, Mount};
 pub(crate) use raw::{RAW, Raw};
-pub(crate) use running::discard;
+pub(crate) use running::{caught, discard};
+pub(crate) use seat::{Full, Peers, Seat};
+
+/// Why a client that sends too often is refused or closed.
+pub(crate) const TOO_MANY_EVENTS: &str = "too many events";

@@ -1,6 +1,7 @@
 //! A place where clients connect: its limits, its live connections, and the sweep that ends idle ones.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -10,9 +11,17 @@ use std::{
 
 use bennu_pubsub::PubSub;
 use bennu_websocket::Config;
+use bennu_wire::{Bucket, Rate};
+use tokio::time::Instant;
 
-use super::conn::{Close, Conn};
-use crate::{Presence, options::SocketOptions};
+use super::{
+    conn::{Close, Conn},
+    seat::{Full, Peers, Seat},
+};
+use crate::{
+    Presence,
+    options::{Limits, SocketOptions},
+};
 
 /// Ticks in an idle timeout: a connection is closed at most an eighth late.
 const TICKS_PER_TIMEOUT: u32 = 8;
@@ -33,6 +42,9 @@ pub(crate) struct Mount {
     sweeping: AtomicBool,
     /// Nobody is let in any more.
     draining: AtomicBool,
+    /// Where time starts, for what is counted by it.
+    epoch: Instant,
+    event_rate: Option<Rate>,
     connections: Mutex<Connections>,
 }
 
@@ -40,9 +52,17 @@ pub(crate) struct Mount {
 struct Connections {
     places: Vec<Option<Arc<Conn>>>,
     free: Vec<u32>,
+    /// Seats of clients that are being let in.
+    reserved: usize,
+    /// Where they are counted by address.
+    peers: Peers,
 }
 
 impl Connections {
+    fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
     fn add(&mut self, conn: Arc<Conn>) -> u32 {
         let free = self.free.pop();
         if let Some((place, at)) = free.and_then(|it| Some((it, self.places.get_mut(it as usize)?)))
@@ -58,6 +78,20 @@ impl Connections {
 /// What happened on a mount that nobody else tells of.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    /// Clients refused because there were too many connections.
+    pub(crate) connections_refused: Counter,
+    /// Clients refused because `connect` took too long.
+    pub(crate) connects_timed_out: Counter,
+    /// Connections closed because their client was silent.
+    pub(crate) idle_closed: Counter,
+    /// Connections closed because of a frame.
+    pub(crate) frames_refused: Counter,
+    /// Connections closed because of a frame that was no message.
+    pub(crate) messages_undecodable: Counter,
+    /// Messages that the session answered with an error.
+    pub(crate) messages_refused: Counter,
+    /// Messages that came too often.
+    pub(crate) events_throttled: Counter,
     /// Messages dropped because an outbox was full.
     pub(crate) overflow_dropped: Counter,
     /// Connections closed because their outbox was full.
@@ -99,6 +133,8 @@ impl Mount {
         };
         Self {
             path,
+            epoch: Instant::now(),
+            event_rate: options.limits.event_rate(),
             decoder_configs: [config(false), config(true)],
             options,
             pubsub,
@@ -136,16 +172,63 @@ impl Mount {
 
     /// How many connections are open.
     pub(crate) fn len(&self) -> usize {
-        let connections = self.lock();
-        connections.places.len() - connections.free.len()
+        self.lock().len()
     }
 
-    /// Adds a connection, until the place is [left](Self::leave).
-    pub(crate) fn enter(self: &Arc<Self>, conn: &Arc<Conn>) -> u32 {
+    /// A message came on a connection: whether it's within the rate.
+    pub(crate) fn may_send(&self, bucket: &mut Bucket) -> bool {
+        let Some(rate) = self.event_rate else {
+            return true;
+        };
+        let may = bucket.take(rate, self.epoch.elapsed());
+        if !may {
+            self.counters.events_throttled.add(1);
+        }
+        may
+    }
+
+    /// A seat for a client that wants to connect.
+    pub(crate) fn reserve(self: &Arc<Self>, peer: Option<IpAddr>) -> Result<Seat, Full> {
+        let Limits {
+            connections_max,
+            connections_per_peer_max,
+            ..
+        } = self.options.limits;
+        let mut connections = self.lock();
+        let full = if connections.len() + connections.reserved >= connections_max {
+            Some(Full::Mount)
+        } else if !connections.peers.add(peer, connections_per_peer_max) {
+            Some(Full::Peer)
+        } else {
+            None
+        };
+        if let Some(full) = full {
+            self.counters.connections_refused.add(1);
+            return Err(full);
+        }
+        connections.reserved += 1;
+        Ok(Seat::new(self.clone(), peer))
+    }
+
+    /// A seat is given back.
+    pub(crate) fn unreserve(&self, peer: Option<IpAddr>) {
+        let mut connections = self.lock();
+        connections.reserved -= 1;
+        connections.peers.remove(peer);
+    }
+
+    /// Adds a connection in place of its seat, until the place is [left](Self::leave).
+    pub(crate) fn enter(self: &Arc<Self>, conn: &Arc<Conn>, peer: Option<IpAddr>) -> u32 {
         if !self.sweeping.swap(true, Ordering::Relaxed) {
             tokio::spawn(sweep(Arc::downgrade(self), self.options.idle_timeout));
         }
-        let place = self.lock().add(conn.clone());
+        let place = {
+            let mut connections = self.lock();
+            let place = connections.add(conn.clone());
+            connections.reserved -= 1;
+            connections.peers.enter(place, peer);
+            place
+        };
         // Looked at behind the lock: whoever drains either finds the connection in the list, or was here first.
         if self.is_draining() {
             conn.close(Close::new(1012, "draining"));
@@ -162,6 +245,7 @@ impl Mount {
                 .and_then(Option::take);
             if left.is_some() {
                 connections.free.push(place);
+                connections.peers.leave(place);
             }
             left
         };
@@ -177,6 +261,7 @@ impl Mount {
         };
         for conn in places.iter().take(SWEPT_AT_ONCE).flatten() {
             if now.wrapping_sub(conn.heard_at()) > TICKS_PER_TIMEOUT {
+                self.counters.idle_closed.add(1);
                 conn.close(Close::new(1001, "idle"));
             }
         }

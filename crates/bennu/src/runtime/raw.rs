@@ -10,11 +10,11 @@ use std::{
 };
 
 use bennu_pubsub::Subscription;
-use bennu_wire::{ChannelId, Frame};
+use bennu_wire::{Bucket, ChannelId, Frame};
 use bytes::Bytes;
 
 use super::{
-    Close, Conn, Control, Driver, Mail, SOCKET_ID,
+    Close, Conn, Control, Driver, Mail, SOCKET_ID, TOO_MANY_EVENTS,
     running::{caught, discard},
 };
 use crate::{RawContext, RawControl, RawMessage, RawSocket, Reason, Result};
@@ -27,6 +27,7 @@ pub(crate) struct Raw<R: RawSocket> {
     state: State<R>,
     queue: VecDeque<Job>,
     ending: bool,
+    bucket: Bucket,
     _id: Option<Subscription>,
 }
 
@@ -65,6 +66,7 @@ impl<R: RawSocket> Raw<R> {
             state: State::Idle(Box::new(live)),
             queue: VecDeque::from([Job::Init]),
             ending: false,
+            bucket: Bucket::default(),
             _id: id,
         }
     }
@@ -137,6 +139,9 @@ impl<R: RawSocket> Live<R> {
 
 impl<R: RawSocket> Driver for Raw<R> {
     fn receive(&mut self, frame: Frame<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
+        if !conn.mount().may_send(&mut self.bucket) {
+            return conn.close(Close::new(1008, TOO_MANY_EVENTS));
+        }
         let message = match frame {
             Frame::Text(text) => RawMessage::Text(text.to_owned()),
             Frame::Binary(bytes) => RawMessage::Binary(Bytes::copy_from_slice(bytes)),

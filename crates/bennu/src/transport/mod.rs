@@ -1,6 +1,7 @@
 //! How bytes come and go. A transport carries frames and decides nothing about the protocol.
 
 mod accept;
+mod admit;
 mod origin;
 mod subprotocol;
 pub(crate) mod websocket;

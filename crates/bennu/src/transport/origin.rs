@@ -131,6 +131,10 @@ impl CheckOrigin {
         Self(Rule::Callback(Arc::new(check)))
     }
 
+    pub(crate) fn is_off(&self) -> bool {
+        matches!(self.0, Rule::Off)
+    }
+
     /// Whether a page may connect. `host` is the endpoint's own.
     fn allows(&self, origin: &Origin<'_>, host: Option<&str>, request: &Parts) -> bool {
         match &self.0 {

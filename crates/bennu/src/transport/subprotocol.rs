@@ -4,7 +4,7 @@ use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use http::{HeaderMap, header::SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderMap, HeaderValue, header::SEC_WEBSOCKET_PROTOCOL};
 
 use crate::SocketOptions;
 
@@ -85,6 +85,33 @@ fn take_token(offered: &mut Vec<&str>) -> Result<Option<String>, &'static str> {
     Ok(Some(token))
 }
 
+/// Takes tokens out of the headers that user code sees.
+pub(crate) fn hide_tokens(headers: &mut HeaderMap) {
+    let lines: Vec<_> = headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .cloned()
+        .collect();
+    headers.remove(SEC_WEBSOCKET_PROTOCOL);
+    for line in lines {
+        let Ok(text) = line.to_str() else { continue };
+        if !text.contains(TOKEN_PREFIX) {
+            headers.append(SEC_WEBSOCKET_PROTOCOL, line);
+            continue;
+        }
+        let rest: Vec<_> = text
+            .split(',')
+            .map(str::trim)
+            .filter(|it| !it.starts_with(TOKEN_PREFIX))
+            .collect();
+        if let Ok(rest) = HeaderValue::try_from(rest.join(", "))
+            && !rest.is_empty()
+        {
+            headers.append(SEC_WEBSOCKET_PROTOCOL, rest);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,5 +190,20 @@ mod tests {
         check(Some("phoenix, base64url.bearer.phx.!"), &options, Err(()));
         check(Some("phoenix, base64url.bearer.phx._w"), &options, Err(()));
         check(Some("mqtt, base64url.bearer.phx.YQ"), &options, Err(()));
+    }
+
+    #[test]
+    fn tokens_are_hidden_wherever_they_stand() {
+        let mut headers = HeaderMap::new();
+        for line in [
+            "phoenix, base64url.bearer.phx.YQ,sip",
+            "base64url.bearer.phx.Yg",
+            "mqtt , amqp",
+        ] {
+            headers.append(SEC_WEBSOCKET_PROTOCOL, line.parse().unwrap());
+        }
+        hide_tokens(&mut headers);
+        let left: Vec<_> = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().collect();
+        assert_eq!(left, ["phoenix, sip", "mqtt , amqp"]);
     }
 }

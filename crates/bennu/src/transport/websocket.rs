@@ -1,20 +1,16 @@
 //! The WebSocket transport: the handshake, and the connection's way out of hyper.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
     body::Body,
-    extract::{FromRequestParts, RawPathParams, Request},
+    extract::Request,
     response::{IntoResponse, Response},
     routing::{MethodRouter, any},
 };
 use bennu_websocket::{Deflate, handshake};
-use bennu_wire::{Encoding, Framing};
+use bennu_wire::Framing;
 use bytes::BytesMut;
-use futures_util::FutureExt;
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -23,12 +19,12 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Accept, origin, subprotocol};
-use crate::{
-    ConnectInfo, Error,
-    params::Params,
-    runtime::{Conn, Connection, Driver, Mount},
+use super::{
+    Accept,
+    admit::{self, Admitted, Carrier, Refusal},
+    subprotocol,
 };
+use crate::runtime::{Connection, Driver, Mount};
 
 /// The handler of a mount's WebSocket path.
 pub(crate) fn route<T: Accept>(mount: Arc<Mount>, sockets: Arc<T>) -> MethodRouter {
@@ -66,15 +62,10 @@ async fn connect<T: Accept>(
     request: Request,
 ) -> Result<Response, Response> {
     let (mut parts, _) = request.into_parts();
+    let refused = |refusal: Refusal| refusal.response(&mount.options);
     if let Some(io) = parts.extensions.remove::<Stream>().and_then(|it| it.take()) {
-        let client = admit(mount, sockets, parts).await?;
-        tokio::spawn(Connection::new(
-            io,
-            BytesMut::new(),
-            mount,
-            client.conn,
-            client.driver,
-        ));
+        let client = admit(mount, sockets, parts).await.map_err(refused)?;
+        tokio::spawn(connection(io, BytesMut::new(), client.admitted));
         return Ok(StatusCode::SWITCHING_PROTOCOLS.into_response());
     }
     // Phoenix looks at these last. Here nobody's code runs for junk.
@@ -88,11 +79,10 @@ async fn connect<T: Accept>(
             .into_response()
     })?;
     let Client {
-        conn,
-        driver,
+        admitted,
         subprotocol,
         deflate,
-    } = admit(mount, sockets, parts).await?;
+    } = admit(mount, sockets, parts).await.map_err(refused)?;
 
     let mut response = upgrade.response(deflate).map(|()| Body::empty());
     if let Some(subprotocol) = subprotocol.and_then(|it| HeaderValue::try_from(it).ok()) {
@@ -100,10 +90,9 @@ async fn connect<T: Accept>(
             .headers_mut()
             .insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
-    let mount = mount.clone();
     tokio::spawn(async move {
         match on_upgrade.await {
-            Ok(upgraded) => start(upgraded, &mount, conn, driver),
+            Ok(upgraded) => start(upgraded, admitted),
             Err(error) => tracing::debug!(%error, "a client went away during its handshake"),
         }
     });
@@ -112,8 +101,7 @@ async fn connect<T: Accept>(
 
 /// A client that was let in.
 struct Client<D> {
-    conn: Arc<Conn>,
-    driver: D,
+    admitted: Admitted<D>,
     subprotocol: Option<String>,
     deflate: Option<Deflate>,
 }
@@ -123,93 +111,69 @@ async fn admit<T: Accept>(
     mount: &Arc<Mount>,
     sockets: &T,
     mut parts: Parts,
-) -> Result<Client<T::Driver>, Response> {
-    if mount.is_draining() {
-        return Err((
-            StatusCode::SERVICE_UNAVAILABLE,
-            [(header::RETRY_AFTER, "1")],
-        )
-            .into_response());
-    }
-    let params = params(&mut parts)
-        .await
-        .ok_or_else(|| StatusCode::BAD_REQUEST.into_response())?;
-    let refused = |why: &str| {
-        tracing::warn!(path = mount.path, why, "refused a connection");
-        StatusCode::FORBIDDEN.into_response()
-    };
-    origin::check(&parts, &mount.options).map_err(|why| refused(&why))?;
-    let agreed = subprotocol::negotiate(&parts.headers, &mount.options).map_err(refused)?;
-    let vsn = params.text("vsn");
-    let serializer = match sockets.negotiate(vsn) {
-        // It's there, but not as a text.
-        Ok(_) if vsn.is_none() && params.contains("vsn") => Err(refused("its vsn is no text")),
-        Ok(serializer) => Ok(serializer),
-        Err(error) => Err(refused(&error.to_string())),
-    }?;
+) -> Result<Client<T::Driver>, Refusal> {
+    let params = admit::params(mount, &mut parts).await?;
+    admit::origin(mount, &parts)?;
+    let agreed = subprotocol::negotiate(&parts.headers, &mount.options)
+        .map_err(|why| Refusal::forbidden(mount, why))?;
     let deflate = mount
         .options
         .compress
         .then(|| Deflate::negotiate(&parts.headers))
         .flatten();
-    let params = params
-        .decode()
-        .map_err(|error| refused(&error.to_string()))?;
-
-    // What is broadcast was compressed with the largest window. Who wants a smaller one gets it plain.
-    let framing = match deflate.map(Deflate::window_bits) {
-        Some(15) => Framing::WebSocketDeflate,
-        _ => Framing::WebSocket,
-    };
-    let conn = Arc::new(Conn::new(
-        mount.clone(),
-        Encoding {
-            serializer,
-            framing,
+    let carrier = Carrier {
+        // What is broadcast was compressed with the largest window. Who wants a smaller one gets it plain.
+        framing: match deflate.map(Deflate::window_bits) {
+            Some(15) => Framing::WebSocketDeflate,
+            _ => Framing::WebSocket,
         },
-        deflate.is_some(),
-    ));
-    let info = ConnectInfo::new(parts, agreed.auth_token);
-    let connected = AssertUnwindSafe(async {
-        let socket = sockets.connect(params, &info).await?;
-        Ok(sockets.driver(socket, &conn))
-    });
-    match connected.catch_unwind().await {
-        Ok(Ok(driver)) => Ok(Client {
-            conn,
-            driver,
-            subprotocol: agreed.subprotocol,
-            deflate,
-        }),
-        Ok(Err(error)) => Err(refused(&Error::to_string(&error))),
-        Err(_) => Err(StatusCode::INTERNAL_SERVER_ERROR.into_response()),
-    }
-}
-
-/// The query string's params, and the path's over them.
-async fn params(parts: &mut Parts) -> Option<Params> {
-    let mut params = Params::parse(parts.uri.query().unwrap_or_default())?;
-    if let Ok(path) = RawPathParams::from_request_parts(parts, &()).await {
-        for (name, value) in path.iter().filter(|(name, _)| !name.starts_with('_')) {
-            params.set(name, value.to_owned());
-        }
-    }
-    Some(params)
+        deflate: deflate.is_some(),
+        auth_token: agreed.auth_token,
+    };
+    let admitted = admit::connect(mount, sockets, params, parts, carrier).await?;
+    Ok(Client {
+        admitted,
+        subprotocol: agreed.subprotocol,
+        deflate,
+    })
 }
 
 /// Takes the TCP stream back out of hyper where it is one: boxed IO (TLS, other listeners) costs memory.
-fn start<D: Driver>(upgraded: Upgraded, mount: &Arc<Mount>, conn: Arc<Conn>, driver: D) {
-    use hyper_util::server::conn::auto::upgrade::downcast;
-    match downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => {
-            let (io, read) = (parts.io.into_inner(), BytesMut::from(parts.read_buf));
+fn start<D: Driver>(upgraded: Upgraded, admitted: Admitted<D>) {
+    match tcp_stream(upgraded) {
+        Ok((io, read)) => {
             // Small frames are what this is for: they shall not wait for each other's acknowledgement.
             let _ = io.set_nodelay(true);
-            tokio::spawn(Connection::new(io, read, mount, conn, driver));
+            tokio::spawn(connection(io, read, admitted));
         }
         Err(upgraded) => {
             let io = TokioIo::new(upgraded);
-            tokio::spawn(Connection::new(io, BytesMut::new(), mount, conn, driver));
+            tokio::spawn(connection(io, BytesMut::new(), admitted));
         }
     }
 }
+
+/// The stream, and what was read of it already: as [`serve`](crate::serve) has it, or as `axum::serve` does.
+fn tcp_stream(upgraded: Upgraded) -> Result<(TcpStream, BytesMut), Upgraded> {
+    use hyper_util::server::conn::auto::upgrade;
+    let (io, read) = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => (parts.io, parts.read_buf),
+        Err(upgraded) => {
+            let parts = upgrade::downcast::<TokioIo<TcpStream>>(upgraded)?;
+            (parts.io, parts.read_buf)
+        }
+    };
+    Ok((io.into_inner(), BytesMut::from(read)))
+}
+
+fn connection<IO, D>(io: IO, read: BytesMut, admitted: Admitted<D>) -> Connection<IO, D>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    D: Driver,
+{
+    let Admitted { seat, conn, driver } = admitted;
+    Connection::new(io, read, seat, conn, driver)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,364 @@
+//! An HTTP server with limits, for routers with sockets.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::{Future, IntoFuture},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
+use futures_util::future::join_all;
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tower::ServiceExt;
+
+use self::crowd::{Crowd, Place};
+use crate::Endpoint;
+
+pub use self::crowd::ServeStats;
+
+mod crowd;
+
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Serves a router over HTTP/1.1 until [told to stop](Serve::with_graceful_shutdown), as `axum::serve` does, with limits
+/// that clients can't wait out: `axum::serve` lets a connection that says nothing stay for ever.
+///
+/// | Limit | Default | What happens beyond |
+/// |---|---|---|
+/// | [`head_timeout`](Serve::head_timeout) | 10 s | status 408, and the connection is closed |
+/// | [`headers_max`](Serve::headers_max) | 100 | status 431 |
+/// | [`head_bytes_max`](Serve::head_bytes_max) | 64 KiB | status 431; 414 for an address of more than 65,534 bytes |
+/// | [`connections_max`](Serve::connections_max) | any number | status 503 |
+/// | [`connections_per_peer_max`](Serve::connections_per_peer_max) | any number | status 429 |
+/// | [`backlog`](Serve::backlog) | 4,096 | connections aren't made |
+/// | [`shutdown_timeout`](Serve::shutdown_timeout) | 10 s | requests under way are left to themselves |
+///
+/// Connections that have become WebSockets are under the limits of [their mount](crate::SocketOptions), and no more
+/// under these. Handlers find the peer's address as axum's `ConnectInfo<SocketAddr>`. Nagle's algorithm is off.
+///
+/// ```no_run
+/// # async fn example(endpoint: bennu::Endpoint<()>) -> std::io::Result<()> {
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:4000").await?;
+/// bennu::serve(listener, endpoint.router())
+///     .drain(&endpoint)
+///     .with_graceful_shutdown(async { _ = tokio::signal::ctrl_c().await })
+///     .await
+/// # }
+/// ```
+pub fn serve(listener: TcpListener, router: Router) -> Serve {
+    Serve {
+        listener,
+        router,
+        limits: Limits::default(),
+        crowd: Arc::default(),
+        signal: None,
+        drains: Vec::new(),
+    }
+}
+
+/// A server, to be awaited: see [`serve`].
+#[must_use = "a server does nothing unless it's awaited"]
+pub struct Serve {
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    crowd: Arc<Crowd>,
+    signal: Option<Boxed<()>>,
+    drains: Vec<Boxed<()>>,
+}
+
+#[derive(Debug, Clone)]
+struct Limits {
+    head_timeout: Duration,
+    headers_max: usize,
+    head_bytes_max: usize,
+    connections_max: usize,
+    connections_per_peer_max: usize,
+    backlog: u32,
+    shutdown_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_timeout: Duration::from_secs(10),
+            headers_max: HEADERS_MAX,
+            head_bytes_max: 64 * 1024,
+            connections_max: usize::MAX,
+            connections_per_peer_max: usize::MAX,
+            backlog: 4096,
+            shutdown_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What hyper has room for without an allocation.
+const HEADERS_MAX: usize = 100;
+/// The smallest buffer that hyper takes.
+const HEAD_BYTES_MIN: usize = 8192;
+/// How long it waits to accept again where there is no room for a further socket.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+const REQUEST_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+impl Serve {
+    /// How long a request's head may take: 10 seconds, from the connection's beginning or the answer before. So this is
+    /// also how long a connection may say nothing.
+    pub fn head_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.head_timeout = timeout;
+        self
+    }
+
+    /// Headers that a request may have: 100.
+    pub fn headers_max(mut self, headers: usize) -> Self {
+        self.limits.headers_max = headers;
+        self
+    }
+
+    /// How long a request's head may be: 64 KiB, and not less than 8 KiB. What a connection holds of a body at once has
+    /// the same limit.
+    pub fn head_bytes_max(mut self, bytes: usize) -> Self {
+        self.limits.head_bytes_max = bytes;
+        self
+    }
+
+    /// Connections that speak HTTP at the same time: any number.
+    pub fn connections_max(mut self, connections: usize) -> Self {
+        self.limits.connections_max = connections;
+        self
+    }
+
+    /// Connections from one address that speak HTTP at the same time: any number. IPv6 addresses are the same when
+    /// their first 64 bits are.
+    pub fn connections_per_peer_max(mut self, connections: usize) -> Self {
+        self.limits.connections_per_peer_max = connections;
+        self
+    }
+
+    /// Connections that wait to be accepted: 4,096, or fewer where the system says so.
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.limits.backlog = connections;
+        self
+    }
+
+    /// How long requests under way are waited for at the end: 10 seconds.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Stops when `signal` is there: connections of the endpoints to be [drained](Self::drain) are closed first, while
+    /// new ones are refused; then no more are accepted, and requests under way are finished.
+    pub fn with_graceful_shutdown(
+        mut self,
+        signal: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        self.signal = Some(Box::pin(signal));
+        self
+    }
+
+    /// Has an endpoint [drained](Endpoint::drain) before the server stops.
+    pub fn drain<A: Send + Sync + 'static>(mut self, endpoint: &Endpoint<A>) -> Self {
+        let endpoint = endpoint.clone();
+        self.drains
+            .push(Box::pin(async move { endpoint.drain().await }));
+        self
+    }
+
+    /// What happens on this server, while it runs as well.
+    #[must_use]
+    pub fn stats(&self) -> ServeStats {
+        ServeStats::new(self.crowd.clone())
+    }
+
+    async fn run(self) -> io::Result<()> {
+        let Self {
+            listener,
+            router,
+            limits,
+            crowd,
+            signal,
+            drains,
+        } = self;
+        let backlog = i32::try_from(limits.backlog).unwrap_or(i32::MAX);
+        SockRef::from(&listener).listen(backlog)?;
+        let (stop, stopped) = watch::channel(false);
+        let http = Http {
+            builder: Arc::new(builder(&limits)),
+            router,
+            crowd: crowd.clone(),
+            stopped,
+        };
+        let ended = async {
+            match signal {
+                Some(signal) => signal.await,
+                None => std::future::pending().await,
+            }
+            join_all(drains).await;
+        };
+        tokio::select! {
+            () = ended => {}
+            () = accept(&listener, &limits, &crowd, &http) => {}
+        }
+        drop((listener, http));
+        stop.send_replace(true);
+        if timeout(limits.shutdown_timeout, stop.closed())
+            .await
+            .is_err()
+        {
+            let left = crowd.len();
+            tracing::warn!(left, "requests are still under way after shutdown");
+        }
+        Ok(())
+    }
+}
+
+impl IntoFuture for Serve {
+    type Output = io::Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+async fn accept(listener: &TcpListener, limits: &Limits, crowd: &Arc<Crowd>, http: &Http) {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // A peer that went away while it waited is nothing; otherwise the system has no room.
+                if !is_of_the_peer(&error) {
+                    tracing::error!(%error, "failed to accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let (all, each) = (limits.connections_max, limits.connections_per_peer_max);
+        match crowd.admit(peer.ip(), all, each) {
+            Ok(place) => {
+                tokio::spawn(http.clone().speak(stream, peer, place));
+            }
+            Err(answer) => refuse(&stream, answer),
+        }
+    }
+}
+
+/// What fits into the socket's empty buffer, or nothing: nobody waits for a client that there is no room for.
+fn refuse(stream: &TcpStream, answer: &[u8]) {
+    let _ = stream.try_write(answer);
+}
+
+fn is_of_the_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+fn builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        // Its buffer grows in steps, so a head could be nearly twice as long before it's noticed.
+        .max_header_size(limits.head_bytes_max.max(HEAD_BYTES_MIN))
+        .max_buf_size(limits.head_bytes_max.max(HEAD_BYTES_MIN));
+    if limits.headers_max != HEADERS_MAX {
+        builder.max_headers(limits.headers_max);
+    }
+    builder
+}
+
+/// What a connection needs to speak HTTP.
+#[derive(Clone)]
+struct Http {
+    builder: Arc<http1::Builder>,
+    router: Router,
+    crowd: Arc<Crowd>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Http {
+    /// Answers a connection's requests, until it ends or becomes something else.
+    async fn speak<IO>(self, io: IO, peer: SocketAddr, place: Place)
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Self {
+            builder,
+            router,
+            crowd,
+            mut stopped,
+        } = self;
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            answer(router.clone(), request)
+        });
+        let mut connection = builder
+            .serve_connection(TokioIo::new(io), service)
+            .with_upgrades();
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            () = told(&mut stopped) => {
+                Pin::new(&mut connection).graceful_shutdown();
+                (&mut connection).await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection failed");
+            if error.is_timeout() {
+                crowd.count_timeout();
+                if let Some(parts) = connection.into_parts() {
+                    let mut io = parts.io.into_inner();
+                    // It fits into the socket's buffer, or nobody reads it.
+                    let _ = timeout(Duration::ZERO, io.write_all(REQUEST_TIMEOUT)).await;
+                }
+            }
+        }
+        drop(place);
+    }
+}
+
+async fn answer(router: Router, request: Request<Body>) -> Result<Response, Infallible> {
+    router.oneshot(request).await
+}
+
+/// Waits until the server is to stop. One that was dropped doesn't stop its connections.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    if stopped.wait_for(|it| *it).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+impl fmt::Debug for Serve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve")
+            .field("listener", &self.listener)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,244 @@
+use std::net::IpAddr;
+
+use axum::routing::get;
+use tokio::{
+    io::{AsyncReadExt, DuplexStream, duplex},
+    sync::{Notify, oneshot},
+    time::Instant,
+};
+
+use super::*;
+
+const PEER: &str = "10.0.0.1:5000";
+
+/// A connection in memory, served as by [`serve`].
+struct Connection {
+    client: DuplexStream,
+    crowd: Arc<Crowd>,
+    stop: watch::Sender<bool>,
+    go: Arc<Notify>,
+}
+
+impl Connection {
+    fn new(limits: &Limits) -> Self {
+        let (client, server) = duplex(1 << 20);
+        let (stop, stopped) = watch::channel(false);
+        let crowd = Arc::<Crowd>::default();
+        let go = Arc::new(Notify::new());
+        let http = Http {
+            builder: Arc::new(builder(limits)),
+            router: router(go.clone()),
+            crowd: crowd.clone(),
+            stopped,
+        };
+        let peer: SocketAddr = PEER.parse().unwrap();
+        let place = crowd.admit(peer.ip(), usize::MAX, usize::MAX).ok().unwrap();
+        tokio::spawn(http.speak(server, peer, place));
+        Self {
+            client,
+            crowd,
+            stop,
+            go,
+        }
+    }
+
+    async fn send(&mut self, text: &str) {
+        self.client.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// The next response, which has a body of two bytes or none, or the connection's end.
+    async fn status(&mut self) -> String {
+        let mut text = String::new();
+        while !text.ends_with("\r\n\r\n") && !text.ends_with("\r\n\r\nok") {
+            let mut bytes = [0; 512];
+            match self.client.read(&mut bytes).await {
+                Ok(read @ 1..) => text.push_str(std::str::from_utf8(&bytes[..read]).unwrap()),
+                _ => return "end".to_owned(),
+            }
+        }
+        text.split(' ').nth(1).unwrap().to_owned()
+    }
+}
+
+/// `/` says who asks, `/slow` waits until it may go on.
+fn router(go: Arc<Notify>) -> Router {
+    Router::new()
+        .route(
+            "/",
+            get(|peer: ConnectInfo<SocketAddr>| async move {
+                assert_eq!(peer.0.ip(), PEER.parse::<SocketAddr>().unwrap().ip());
+                "ok"
+            }),
+        )
+        .route(
+            "/slow",
+            get(move || async move {
+                go.notified().await;
+                "ok"
+            }),
+        )
+}
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_comes_byte_by_byte_ends_with_the_time_for_it() {
+    let mut connection = Connection::new(&Limits::default());
+    let began = Instant::now();
+    // One byte a second would take half a minute.
+    for byte in REQUEST.chars().take(9) {
+        connection.send(&byte.to_string()).await;
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(connection.status().await, "408");
+    assert_eq!(connection.status().await, "end");
+    assert_eq!(began.elapsed().as_secs(), 10);
+    assert_eq!(ServeStats::new(connection.crowd).heads_timed_out(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_says_nothing_ends_with_the_time_for_a_head() {
+    let limits = Limits {
+        head_timeout: Duration::from_secs(3),
+        ..Limits::default()
+    };
+    let mut connection = Connection::new(&limits);
+    let began = Instant::now();
+    assert_eq!(connection.status().await, "408");
+    assert_eq!(connection.status().await, "end");
+    assert_eq!(began.elapsed().as_secs(), 3);
+    assert_eq!(connection.crowd.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn between_requests_it_is_the_same_and_each_has_its_own_time() {
+    let mut connection = Connection::new(&Limits::default());
+    let began = Instant::now();
+    for _ in 0..3 {
+        sleep(Duration::from_secs(9)).await;
+        connection.send(REQUEST).await;
+        assert_eq!(connection.status().await, "200");
+    }
+    assert_eq!(connection.status().await, "408");
+    assert_eq!(began.elapsed().as_secs(), 37);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_the_408_is_not_waited_for() {
+    let (client, server) = duplex(1);
+    let mut connection = Connection::new(&Limits::default());
+    connection.client = client;
+    let crowd = connection.crowd.clone();
+    let (_stop, stopped) = watch::channel(false);
+    let http = Http {
+        builder: Arc::new(builder(&Limits::default())),
+        router: router(connection.go.clone()),
+        crowd: crowd.clone(),
+        stopped,
+    };
+    let peer: SocketAddr = PEER.parse().unwrap();
+    let place = crowd.admit(peer.ip(), usize::MAX, usize::MAX).ok().unwrap();
+    let began = Instant::now();
+    http.speak(server, peer, place).await;
+    assert_eq!(began.elapsed().as_secs(), 10);
+}
+
+#[tokio::test]
+async fn heads_have_limits() {
+    let many = "a: b\r\n".repeat(100);
+    let few = "a: b\r\n".repeat(5);
+    let long = "x".repeat(70_000);
+    let check = async |limits: &Limits, target: &str, headers: &str, expected: &str| {
+        let mut connection = Connection::new(limits);
+        let request = format!("GET {target} HTTP/1.1\r\nhost: a\r\n{headers}\r\n");
+        connection.send(&request).await;
+        assert_eq!(connection.status().await, expected);
+    };
+    let limits = Limits::default();
+    check(&limits, "/", &few, "200").await;
+    check(&limits, "/", &many, "431").await;
+    check(&limits, "/", &format!("a: {long}\r\n"), "431").await;
+    let wide = Limits {
+        head_bytes_max: 100_000,
+        ..Limits::default()
+    };
+    check(&wide, "/", &format!("a: {long}\r\n"), "200").await;
+    check(&wide, &format!("/?{long}"), "", "414").await;
+    let narrow = Limits {
+        headers_max: 3,
+        ..Limits::default()
+    };
+    check(&narrow, "/", "", "200").await;
+    check(&narrow, "/", &few, "431").await;
+    // hyper takes no smaller buffer.
+    let tiny = Limits {
+        head_bytes_max: 0,
+        ..Limits::default()
+    };
+    check(&tiny, "/", "", "200").await;
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_finished_and_then_the_connection_ends() {
+    let mut connection = Connection::new(&Limits::default());
+    connection
+        .send("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await;
+    tokio::task::yield_now().await;
+    connection.stop.send_replace(true);
+    connection.go.notify_one();
+    assert_eq!(connection.status().await, "200");
+    assert_eq!(connection.status().await, "end");
+    connection.stop.closed().await;
+}
+
+#[test]
+fn there_are_so_many_places_in_all_and_for_each_address() {
+    let crowd = Arc::<Crowd>::default();
+    let admit = |peer: &str| crowd.admit(peer.parse::<IpAddr>().unwrap(), 3, 2);
+    let status = |refused: Result<Place, &'static [u8]>| {
+        String::from_utf8_lossy(refused.err().unwrap())
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .to_owned()
+    };
+    let first = admit("10.0.0.1").ok().unwrap();
+    let _second = admit("10.0.0.1").ok().unwrap();
+    assert_eq!(status(admit("10.0.0.1")), "429");
+    let _third = admit("10.0.0.2").ok().unwrap();
+    assert_eq!(status(admit("10.0.0.3")), "503");
+    drop(first);
+    assert!(admit("10.0.0.1").is_ok());
+    let stats = ServeStats::new(crowd.clone());
+    assert_eq!((stats.connections(), stats.connections_refused()), (2, 2));
+}
+
+#[tokio::test]
+async fn over_tcp_those_beyond_are_answered_and_closed_and_a_signal_ends_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let app = Router::new().route("/", get(|| async { "ok" }));
+    let server = serve(listener, app)
+        .connections_max(1)
+        .backlog(16)
+        .with_graceful_shutdown(async { stopped.await.unwrap() });
+    let stats = server.stats();
+    let server = tokio::spawn(server.into_future());
+
+    let mut first = TcpStream::connect(address).await.unwrap();
+    first.write_all(REQUEST.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    first.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    let mut second = TcpStream::connect(address).await.unwrap();
+    second.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 503");
+    assert_eq!((stats.connections(), stats.connections_refused()), (1, 1));
+
+    stop.send(()).unwrap();
+    server.await.unwrap().unwrap();
+    assert_eq!(stats.connections(), 0);
+    assert!(TcpStream::connect(address).await.is_err());
+}
