@@ -171,7 +171,9 @@ impl Session {
                 }
                 Err(()) => self.actions.decline(message, TOO_MANY_QUEUED),
             },
-            (PHX_JOIN, _) if !joinable => self.actions.decline(message, TOO_MANY_JOINING),
+            (PHX_JOIN, Found::Joined { .. } | Found::Leaving(_)) if !joinable => {
+                self.actions.decline(message, TOO_MANY_JOINING);
+            }
             // The old channel makes room, so neither route nor number of channels is asked for.
             (PHX_JOIN, Found::Joined { channel, .. } | Found::Leaving(channel)) => {
                 let Some(id) = next_id(&mut self.next_id, &mut self.actions) else {
@@ -375,6 +377,9 @@ impl Session {
     fn join(&mut self, topic: Topic, message: Message) {
         if few(self.channels.len()) >= self.channels_max {
             return self.actions.decline(message, "too many channels joined");
+        }
+        if !self.joinable() {
+            return self.actions.decline(message, TOO_MANY_JOINING);
         }
         let Some(id) = next_id(&mut self.next_id, &mut self.actions) else {
             return;

@@ -11,7 +11,8 @@ use bennu::{
 };
 use futures_util::SinkExt;
 use http::{Request, StatusCode};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 use support::{Client, endpoint, reply};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -82,22 +83,24 @@ async fn an_address_has_so_many_connections_and_room_again_when_one_ends() {
     assert_eq!(endpoint.stats().connections_refused, 2);
 }
 
-/// Lets nobody in, after a while or at once.
+/// Lets nobody in, after a while.
 struct Closed;
+
+#[derive(Deserialize)]
+struct After {
+    after_s: Option<u64>,
+}
 
 impl Socket for Closed {
     type App = ();
-    type Params = Value;
+    type Params = After;
 
     fn channels(routes: Routes<Self>) -> Routes<Self> {
         routes
     }
 
-    async fn connect(_: &Arc<()>, params: Value, _: &ConnectInfo) -> Result<Self> {
-        match params["after_s"].as_str() {
-            Some(seconds) => sleep(Duration::from_secs(seconds.parse()?)).await,
-            None => panic!("as it does in this test"),
-        }
+    async fn connect(_: &Arc<()>, params: After, _: &ConnectInfo) -> Result<Self> {
+        sleep(Duration::from_secs(params.after_s.unwrap())).await;
         Err(bennu::refuse("closed"))
     }
 }

@@ -56,5 +56,5 @@ async fn under_our_server_the_tcp_stream_comes_back_with_what_was_read() {
 
 #[tokio::test]
 async fn under_axums_server_the_tcp_stream_comes_back_with_what_was_read() {
-    check(|listener, router| axum::serve(listener, router)).await;
+    check(axum::serve).await;
 }
