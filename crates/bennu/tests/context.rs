@@ -1,0 +1,54 @@
+//! What a channel and an endpoint can do beside what every transport is asked for.
+
+mod support;
+
+use bennu::SocketOptions;
+use serde_json::{Value, json};
+use support::{Client, endpoint};
+
+#[tokio::test]
+async fn a_channel_broadcasts_to_other_topics_and_disconnects_by_them() {
+    let endpoint = endpoint(SocketOptions::new());
+    let mut ada = Client::connect(&endpoint, 4096).await;
+    let mut ben = Client::connect(&endpoint, 4096).await;
+    ada.join("room:a").await;
+    ben.join("room:b").await;
+    ada.send(json!(["1", "2", "room:a", "tell", "room:b"]))
+        .await;
+    assert_eq!(ben.recv().await, json!([null, null, "room:b", "told", {}]));
+    // The id of both, but only `disconnect` ends them.
+    ada.send(json!(["1", "3", "room:a", "tell", "user:1"]))
+        .await;
+    ada.send(json!(["1", "4", "room:a", "ping", {}])).await;
+    assert_eq!(ada.recv().await.get(1), Some(&json!("4")));
+}
+
+#[tokio::test]
+async fn a_channel_ends_all_that_it_tracks_and_stays() {
+    let endpoint = endpoint(SocketOptions::new());
+    let mut ada = Client::connect(&endpoint, 4096).await;
+    ada.join("room:a").await;
+    ada.send(json!(["1", "2", "room:a", "track", {}])).await;
+    ada.send(json!(["1", "3", "room:a", "untrack_all", {}]))
+        .await;
+    let mut left = Vec::new();
+    for _ in 0..4 {
+        let diff = ada.recv().await;
+        let leaves = diff.pointer("/4/leaves").and_then(Value::as_object);
+        left.extend(leaves.into_iter().flat_map(|it| it.keys().cloned()));
+    }
+    left.sort();
+    assert_eq!(left, ["a", "b"]);
+    assert_eq!(endpoint.presence().count("room:a"), 0);
+}
+
+#[tokio::test]
+async fn a_local_broadcast_from_skips_its_subscription() {
+    let endpoint = endpoint(SocketOptions::new());
+    let (mut from, mut other) = (endpoint.subscribe("room:a"), endpoint.subscribe("room:a"));
+    endpoint.local_broadcast_from(from.subscription(), "x", &());
+    endpoint.local_broadcast("room:a", "y", &());
+    assert_eq!(other.recv().await.event(), "x");
+    assert_eq!(other.recv().await.event(), "y");
+    assert_eq!(from.recv().await.event(), "y");
+}
