@@ -32,7 +32,7 @@ async fn a_channel_ends_all_that_it_tracks_and_stays() {
     ada.send(json!(["1", "3", "room:a", "untrack_all", {}]))
         .await;
     let mut left = Vec::new();
-    for _ in 0..4 {
+    while left.len() < 2 {
         let diff = ada.recv().await;
         let leaves = diff.pointer("/4/leaves").and_then(Value::as_object);
         left.extend(leaves.into_iter().flat_map(|it| it.keys().cloned()));
