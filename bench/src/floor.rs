@@ -49,7 +49,11 @@ struct Connection {
 pub(crate) fn serve(threads: usize, knows: Knows) -> Result<()> {
     let data = TcpListener::bind("127.0.0.1:0")?;
     let control = TcpListener::bind("127.0.0.1:0")?;
-    println!("listening on {} {}", data.local_addr()?, control.local_addr()?);
+    println!(
+        "listening on {} {}",
+        data.local_addr()?,
+        control.local_addr()?
+    );
 
     let mut shares = Vec::new();
     for _ in 0..threads {
@@ -177,12 +181,7 @@ impl Share {
     }
 
     /// Answers the pushes that end in `bytes`.
-    fn answer(
-        &self,
-        partial: &mut Vec<u8>,
-        bytes: &mut [u8],
-        replies: &mut Vec<u8>,
-    ) -> Result<()> {
+    fn answer(&self, partial: &mut Vec<u8>, bytes: &mut [u8], replies: &mut Vec<u8>) -> Result<()> {
         let mut joined = std::mem::take(partial);
         let bytes = if joined.is_empty() {
             bytes
@@ -195,7 +194,9 @@ impl Share {
             if self.knows == Knows::Frames {
                 let ([_, _, a, b, c, d], text) = push.split_first_chunk_mut().ok_or("no header")?;
                 let mask = [*a, *b, *c, *d];
-                text.iter_mut().zip(mask.iter().cycle()).for_each(|(it, mask)| *it ^= mask);
+                text.iter_mut()
+                    .zip(mask.iter().cycle())
+                    .for_each(|(it, mask)| *it ^= mask);
                 std::str::from_utf8(text)?;
             }
             replies.extend_from_slice(&self.reply);

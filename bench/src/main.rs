@@ -103,7 +103,10 @@ impl Plan {
         if self.quick { time / 50 } else { time }
     }
 
-    #[expect(clippy::print_stderr, reason = "a run takes minutes: says what it does")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "a run takes minutes: says what it does"
+    )]
     fn say(&self, what: &str) {
         if !self.quick {
             eprintln!("measuring: {what}");
@@ -129,11 +132,15 @@ fn main() -> Result<()> {
             client::obey(data, control)
         }
         Some(Part::Million { count, share }) => child(plan.threads, async move {
-            print_line(&serde_json::to_string(&million::measure(count, share).await?)?);
+            print_line(&serde_json::to_string(
+                &million::measure(count, share).await?,
+            )?);
             Ok(())
         }),
         Some(Part::Replay { pushes, depth }) => child(plan.threads, async move {
-            print_line(&serde_json::to_string(&replay::measure(pushes, depth).await?)?);
+            print_line(&serde_json::to_string(
+                &replay::measure(pushes, depth).await?,
+            )?);
             Ok(())
         }),
         part => measure(part.as_ref(), &plan, json),
@@ -147,7 +154,13 @@ fn measure(part: Option<&Part>, plan: &Plan, json: Option<PathBuf>) -> Result<()
         Some(Part::Memory) => &[million::run],
         Some(Part::FanOut) => &[fan_out::run],
         Some(Part::Echo) => &[echo::run, replay::run],
-        _ => &[idle::run, million::run, fan_out::run, echo::run, replay::run],
+        _ => &[
+            idle::run,
+            million::run,
+            fan_out::run,
+            echo::run,
+            replay::run,
+        ],
     };
     let mut tables = Vec::new();
     for section in sections {

@@ -12,16 +12,19 @@
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! let pubsub = PubSub::new();
 //! let mut room = pubsub.receiver("room:1");
-//! pubsub.broadcast(Broadcast::new("room:1".into(), "new_msg", Payload::empty()).into());
+//! pubsub.broadcast(&Broadcast::new("room:1", "new_msg", Payload::empty()).into());
 //! assert_eq!(room.recv().await.event(), "new_msg");
 //! # }
 //! ```
+//!
+//! [`tracker`] knows who is present in which topic.
 
 mod adapter;
 mod node;
 mod pubsub;
 mod receiver;
 mod subscriber;
+pub mod tracker;
 
 pub use adapter::{Adapter, InProcess};
 pub use pubsub::{PubSub, Subscription};

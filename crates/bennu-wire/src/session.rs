@@ -79,7 +79,11 @@ pub struct Session {
     channels: Channels,
     actions: Actions,
     /// What waited for joins that are decided now, to be taken once more.
-    replay: VecDeque<Message>,
+    #[expect(
+        clippy::box_collection,
+        reason = "a pointer costs an idle connection less"
+    )]
+    replay: Option<Box<VecDeque<Message>>>,
     /// What all the joining channels' queues hold together.
     load: Load,
     limits: Load,
@@ -120,13 +124,16 @@ impl<'a> Found<'a> {
 }
 
 impl Session {
+    /// What a joined channel takes here, beside the allocation of its topic's text.
+    pub const CHANNEL_BYTES: usize = size_of::<Channel>();
+
     /// A connection that has joined nothing.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
             channels: Channels::default(),
             actions: Actions::default(),
-            replay: VecDeque::new(),
+            replay: None,
             load: Load::default(),
             limits: Load {
                 messages: clamp(limits.joining_messages_max),
@@ -221,7 +228,7 @@ impl Session {
         };
         self.actions.verdict(channel, &joining, OK, response);
         self.actions.push(Action::Joined { id });
-        self.replay.extend(joining.queue);
+        self.replay(joining.queue);
     }
 
     /// The channel's join said no, with what the client is to be told.
@@ -237,7 +244,7 @@ impl Session {
             return;
         };
         self.actions.verdict(&channel, &joining, ERROR, response);
-        self.replay.extend(joining.queue);
+        self.replay(joining.queue);
     }
 
     /// The channel's join panicked, or gave no verdict.
@@ -293,8 +300,8 @@ impl Session {
             if let Some(action) = self.actions.pop() {
                 return Some(action);
             }
-            let Some(message) = self.replay.pop_front() else {
-                self.replay = VecDeque::new();
+            let Some(message) = self.replay.as_mut()?.pop_front() else {
+                self.replay = None;
                 return None;
             };
             self.load.remove(&message);
@@ -334,6 +341,12 @@ impl Session {
         self.channels.get_by_id(id).map(|channel| &channel.topic)
     }
 
+    fn replay(&mut self, queue: VecDeque<Message>) {
+        if !queue.is_empty() {
+            self.replay.get_or_insert_default().extend(queue);
+        }
+    }
+
     fn join(&mut self, topic: Topic, message: Message) {
         if clamp(self.channels.len()) >= self.channels_max {
             return self.actions.refuse(
@@ -371,4 +384,65 @@ fn next_id(next: &mut u32, actions: &mut Actions) -> Option<ChannelId> {
 
 fn clamp(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Frame, Serializer};
+
+    fn receive(session: &mut Session, text: &str) -> Option<Action> {
+        session.receive(Serializer::V2.decode(Frame::Text(text)).unwrap(), |_| true);
+        session.poll_action()
+    }
+
+    fn close() -> Option<Action> {
+        Some(Action::Close {
+            code: 1012,
+            reason: "too many joins",
+        })
+    }
+
+    #[test]
+    fn a_channel_id_is_never_used_again() {
+        let mut session = Session::new(Limits::default());
+        session.next_id = u32::MAX - 1;
+        let Some(Action::Join { id, .. }) = receive(&mut session, r#"["1","1","a","phx_join",{}]"#)
+        else {
+            panic!("there is one number left")
+        };
+        assert_eq!(id.get(), u32::MAX - 1);
+        session.joined(id, Payload::empty());
+        while session.poll_action().is_some() {}
+        assert_eq!(
+            receive(&mut session, r#"["2","2","b","phx_join",{}]"#),
+            close()
+        );
+        assert_eq!(
+            receive(&mut session, r#"["3","3","a","phx_join",{}]"#),
+            close()
+        );
+        assert_eq!(session.topic(id).map(Topic::as_str), Some("a"));
+    }
+
+    #[test]
+    fn an_idle_session_is_small() {
+        assert_eq!((size_of::<Session>(), Session::CHANNEL_BYTES), (64, 56));
+        let mut session = Session::new(Limits::default());
+        for n in 1..=3 {
+            let Some(Action::Join { id, .. }) =
+                receive(&mut session, &format!(r#"["1","1","{n}","phx_join",{{}}]"#))
+            else {
+                panic!("{n} joins")
+            };
+            session.joined(id, Payload::empty());
+            while session.poll_action().is_some() {}
+            assert_eq!(
+                session.channels.capacity(),
+                n,
+                "no room for channels that may never come"
+            );
+            assert!(session.actions.is_idle());
+        }
+    }
 }

@@ -5,14 +5,15 @@ use std::{fmt, sync::Arc};
 use axum::{Router, body::Body};
 use bennu_pubsub::{Adapter, PubSub, Receiver, Subscription};
 use bennu_wire::{Broadcast, Payload, Topic};
+use futures_util::future::join_all;
 use http::{Request, StatusCode};
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt;
 
 use crate::{
-    RawSocket, Routes, Socket, SocketOptions,
-    runtime::Mount,
+    Presence, PresenceHandler, PresenceOptions, RawSocket, Routes, Socket, SocketOptions,
+    runtime::{Counter, Counters, Mount, drain},
     transport::{Accept, ChannelSockets, RawSockets, websocket},
 };
 
@@ -37,7 +38,9 @@ use crate::{
 pub struct Endpoint<A> {
     app: Arc<A>,
     pubsub: PubSub,
+    presence: Presence,
     options: SocketOptions,
+    host: Option<String>,
     router: Router,
     mounts: Vec<Arc<Mount>>,
 }
@@ -46,10 +49,13 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
     /// An endpoint without sockets. `app` is what [`Socket::connect`] is given: pools, configuration.
     #[must_use]
     pub fn new(app: impl Into<Arc<A>>) -> Self {
+        let pubsub = PubSub::new();
         Self {
             app: app.into(),
-            pubsub: PubSub::new(),
+            presence: Presence::new("presence", &pubsub, PresenceOptions::new()),
+            pubsub,
             options: SocketOptions::new(),
+            host: None,
             router: Router::new(),
             mounts: Vec::new(),
         }
@@ -59,6 +65,23 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
     #[must_use]
     pub fn adapter(mut self, adapter: impl Adapter) -> Self {
         self.pubsub = PubSub::with_adapter(Box::new(adapter));
+        self.presence = self.presence.on(&self.pubsub);
+        self
+    }
+
+    /// The limits of presences, and when large topics are told of changes. To be called before sockets are
+    /// mounted.
+    #[must_use]
+    pub fn presence_options(mut self, options: PresenceOptions) -> Self {
+        self.presence = self.presence.with_options(options, &self.pubsub);
+        self
+    }
+
+    /// Has `handler` add to presences before clients see them, or follow them. To be called before sockets
+    /// are mounted.
+    #[must_use]
+    pub fn presence_handler(mut self, handler: impl PresenceHandler) -> Self {
+        self.presence = self.presence.handled_by(handler, &self.pubsub);
         self
     }
 
@@ -66,6 +89,15 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
     #[must_use]
     pub fn options(mut self, options: SocketOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// The host that web pages come from: `example.com`. To be told before sockets are mounted, as by default
+    /// only its pages [may connect](crate::CheckOrigin::host); without it pages of every host may. The host of
+    /// Phoenix's `url`.
+    #[must_use]
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.host = Some(host.into());
         self
     }
 
@@ -123,9 +155,18 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
         self.mount(path, options, sockets)
     }
 
-    fn mount(mut self, path: &str, options: SocketOptions, sockets: impl Accept) -> Self {
+    fn mount(mut self, path: &str, mut options: SocketOptions, sockets: impl Accept) -> Self {
+        options.host.clone_from(&self.host);
+        if options.check_origin.is_none() {
+            options.check_origin.clone_from(&self.options.check_origin);
+        }
         let websocket_path = route_path(path, &options.websocket_path);
-        let mount = Arc::new(Mount::new(path.to_owned(), options, self.pubsub.clone()));
+        let mount = Arc::new(Mount::new(
+            path.to_owned(),
+            options,
+            self.pubsub.clone(),
+            self.presence.clone(),
+        ));
         let route = websocket::route(mount.clone(), Arc::new(sockets));
         let with_slash = format!("{websocket_path}/");
         self.router = self
@@ -139,7 +180,6 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
 
 impl<A> Endpoint<A> {
     /// The routes of all mounted sockets, to be merged into or nested in the application's router.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }
@@ -164,6 +204,18 @@ impl<A> Endpoint<A> {
         }
     }
 
+    /// Who is present in which topic.
+    #[must_use]
+    pub fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// The topics of this endpoint, as for a [`Presence`] beside the endpoint's own.
+    #[must_use]
+    pub fn pubsub(&self) -> &PubSub {
+        &self.pubsub
+    }
+
     /// What the endpoint was made with.
     #[must_use]
     pub fn app(&self) -> &Arc<A> {
@@ -181,7 +233,7 @@ impl<A> Endpoint<A> {
         payload: &(impl Serialize + ?Sized),
     ) {
         if let Some(broadcast) = encoded(topic.into(), event, payload) {
-            self.pubsub.broadcast(broadcast);
+            self.pubsub.broadcast(&broadcast);
         }
     }
 
@@ -215,17 +267,70 @@ impl<A> Endpoint<A> {
         self.pubsub.receiver(topic)
     }
 
+    /// Prepares for the server's end: new clients are refused with status 503, and the connected ones are closed
+    /// with code 1012, spread as each mount's [`Drainer`](crate::Drainer) says. Returns when all are gone, or
+    /// when the time is over.
+    ///
+    /// ```no_run
+    /// # async fn example(endpoint: bennu::Endpoint<()>, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+    /// let router = endpoint.router();
+    /// axum::serve(listener, router)
+    ///     .with_graceful_shutdown(async move {
+    ///         let _ = tokio::signal::ctrl_c().await;
+    ///         endpoint.drain().await;
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    pub async fn drain(&self) {
+        join_all(self.mounts.iter().map(drain)).await;
+    }
+
     /// How many connections are open on this node.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.mounts.iter().map(|it| it.len()).sum()
     }
 
-    /// How many topics have subscribers on this node.
+    /// What is there, and what happened since the start, on this node.
     #[must_use]
-    pub fn topics(&self) -> usize {
-        self.pubsub.topics()
+    pub fn stats(&self) -> Stats {
+        let count = |counter: fn(&Counters) -> &Counter| {
+            self.mounts
+                .iter()
+                .map(|it| counter(&it.counters).get())
+                .sum()
+        };
+        Stats {
+            connections: self.connections(),
+            topics: self.pubsub.topics(),
+            slow_consumers_closed: count(|it| &it.overflow_closed),
+            messages_dropped: count(|it| &it.overflow_dropped),
+            mail_dropped: count(|it| &it.mail_dropped),
+            broadcasts_skipped: count(|it| &it.broadcasts_skipped),
+            events_undecodable: count(|it| &it.events_undecodable),
+        }
     }
+}
+
+/// What an endpoint holds and has met: see [`Endpoint::stats`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections that are open.
+    pub connections: usize,
+    /// Topics that have subscribers.
+    pub topics: usize,
+    /// Connections closed because their client read too slowly ([`Overflow::Close`](crate::Overflow)).
+    pub slow_consumers_closed: u64,
+    /// Messages dropped because a client read too slowly.
+    pub messages_dropped: u64,
+    /// Messages to channels, and intercepted broadcasts, dropped because too many waited.
+    pub mail_dropped: u64,
+    /// Broadcasts that a subscriber's serializer couldn't carry.
+    pub broadcasts_skipped: u64,
+    /// Events without a ref that didn't decode.
+    pub events_undecodable: u64,
 }
 
 /// Encodes before anyone gets anything.
@@ -262,7 +367,9 @@ impl<A> Clone for Endpoint<A> {
         Self {
             app: self.app.clone(),
             pubsub: self.pubsub.clone(),
+            presence: self.presence.clone(),
             options: self.options.clone(),
+            host: self.host.clone(),
             router: self.router.clone(),
             mounts: self.mounts.clone(),
         }

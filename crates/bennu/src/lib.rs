@@ -11,13 +11,19 @@ mod endpoint;
 mod error;
 mod options;
 mod params;
+mod presence;
 mod raw_socket;
 mod reply;
 mod routes;
 mod runtime;
 mod socket;
+mod token;
 mod transport;
 
+pub use bennu_pubsub::tracker::{
+    Diff as PresenceDiff, PresenceEntry, PresenceError, PresenceMeta, PresenceOptions, PresenceRef,
+    Presences,
+};
 pub use bennu_pubsub::{Adapter, InProcess, PubSub, Receiver, Subscriber, Subscription};
 pub use bennu_wire::{Broadcast, Payload, RawEvent, Topic};
 pub use bytes::Bytes;
@@ -25,10 +31,13 @@ pub use bytes::Bytes;
 pub use channel::{Channel, Joined, Reason};
 pub use connect_info::ConnectInfo;
 pub use context::{Context, Handle, ReplyTo, SendError};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Stats};
 pub use error::{Error, Result, refuse};
-pub use options::{Overflow, SocketOptions};
+pub use options::{Drainer, Overflow, SocketOptions};
+pub use presence::{Presence, PresenceHandler, PresenceMember};
 pub use raw_socket::{RawContext, RawControl, RawHandle, RawMessage, RawSocket};
 pub use reply::Reply;
 pub use routes::Routes;
 pub use socket::Socket;
+pub use token::{KeyDigest, SecretError, SignError, Term, Token, TokenError};
+pub use transport::{CheckOrigin, Origin, OriginError};

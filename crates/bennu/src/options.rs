@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::CheckOrigin;
+
 /// What a mounted socket allows, with the defaults named at each method.
 ///
 /// ```
@@ -26,6 +28,35 @@ pub struct SocketOptions {
     pub(crate) overflow: Overflow,
     pub(crate) auth_token: bool,
     pub(crate) subprotocols: Vec<String>,
+    pub(crate) drainer: Option<Drainer>,
+    /// `None`: what the endpoint's options say, or else its host.
+    pub(crate) check_origin: Option<CheckOrigin>,
+    /// The endpoint's own, once the socket is mounted.
+    pub(crate) host: Option<String>,
+}
+
+/// How the connections of a mount are closed when its server goes down. Phoenix's `drainer`.
+///
+/// Closes are spread evenly, so that the clients don't come back all at once: `batch_size` connections in
+/// every `batch_interval`, or faster where that would take longer than `shutdown` leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drainer {
+    /// Connections closed in one interval: 10,000.
+    pub batch_size: usize,
+    /// 2 seconds.
+    pub batch_interval: Duration,
+    /// When the server doesn't wait any longer: 30 seconds.
+    pub shutdown: Duration,
+}
+
+impl Default for Drainer {
+    fn default() -> Self {
+        Self {
+            batch_size: 10_000,
+            batch_interval: Duration::from_secs(2),
+            shutdown: Duration::from_secs(30),
+        }
+    }
 }
 
 /// What happens to a client that reads more slowly than it is sent to.
@@ -58,6 +89,9 @@ impl SocketOptions {
             overflow: Overflow::Close,
             auth_token: false,
             subprotocols: Vec::new(),
+            drainer: Some(Drainer::default()),
+            check_origin: None,
+            host: None,
         }
     }
 
@@ -152,6 +186,23 @@ impl SocketOptions {
         subprotocols: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
         self.subprotocols = subprotocols.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
+impl SocketOptions {
+    /// Which web pages may connect: what the [endpoint's options](crate::Endpoint::options) say, or else those of
+    /// the [endpoint's host](CheckOrigin::host). Phoenix's `check_origin`.
+    pub fn check_origin(mut self, check: CheckOrigin) -> Self {
+        self.check_origin = Some(check);
+        self
+    }
+
+    /// How [`Endpoint::drain`] closes the connections of this mount; `None` leaves them alone.
+    ///
+    /// [`Endpoint::drain`]: crate::Endpoint::drain
+    pub fn drainer(mut self, drainer: impl Into<Option<Drainer>>) -> Self {
+        self.drainer = drainer.into();
         self
     }
 }

@@ -1,10 +1,11 @@
 //! Bennu's conformance server: a small program with a fixed contract that any Phoenix client can be pointed at.
 //!
-//! `cargo run -p conformance -- --port 4000`; `--help` lists the options. Its channels are in `room.rs` and
-//! `filtered.rs`.
+//! `cargo run -p conformance -- --port 4000`; `--help` lists the options. Its channels are in `room.rs`,
+//! `lobby.rs` and `filtered.rs`.
 
 mod filtered;
 mod http;
+mod lobby;
 mod options;
 mod room;
 mod socket;
@@ -60,9 +61,11 @@ async fn serve(options: &Options) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind((options.bind, options.port)).await?;
     println!("listening on {}", listener.local_addr()?);
     axum::serve(listener, router)
-        .with_graceful_shutdown(terminated())
-        .await?;
-    Ok(())
+        .with_graceful_shutdown(async move {
+            terminated().await;
+            endpoint.drain().await;
+        })
+        .await
 }
 
 /// Waits for SIGTERM, or for ctrl-c.

@@ -1,6 +1,7 @@
 //! From a payload to a value.
 
 use serde::{Deserializer, de::Visitor};
+use serde_json::value::RawValue;
 
 use super::{Payload, TOKEN};
 use crate::{Cause, DecodeError};
@@ -9,14 +10,14 @@ use crate::{Cause, DecodeError};
 #[derive(Clone, Copy)]
 pub(crate) struct PayloadDeserializer<'a>(pub(crate) &'a Payload);
 
-impl PayloadDeserializer<'_> {
+impl<'a> PayloadDeserializer<'a> {
     /// Refuses all but objects, in words that name no type of ours. Serde would take an array for a struct as well,
     /// field by field, which no client should come to rely on.
-    fn expect_object(self) -> Result<(), DecodeError> {
+    fn object(self) -> Result<&'a RawValue, DecodeError> {
         let found = match self.0 {
             Payload::Binary(_) => "binary data",
             Payload::Json(raw) => match raw.get().as_bytes().first() {
-                Some(b'{') => return Ok(()),
+                Some(b'{') => return Ok(raw),
                 Some(b'[') => "an array",
                 Some(b'"') => "a string",
                 Some(b't' | b'f') => "a boolean",
@@ -88,13 +89,9 @@ impl<'de> Deserializer<'de> for PayloadDeserializer<'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        self.expect_object()?;
-        match self.0 {
-            Payload::Json(raw) => serde_json::Deserializer::from_str(raw.get())
-                .deserialize_struct(name, fields, visitor)
-                .map_err(|error| DecodeError::payload(&error)),
-            Payload::Binary(bytes) => visitor.visit_bytes(bytes),
-        }
+        serde_json::Deserializer::from_str(self.object()?.get())
+            .deserialize_struct(name, fields, visitor)
+            .map_err(|error| DecodeError::payload(&error))
     }
 
     pass! {

@@ -167,6 +167,8 @@ mod tests {
         let behind = format!(r#"["\\",{}]"#, deep(128));
         for (text, fits) in [
             (deep(128), true),
+            (format!("[{},[],[]]", deep(127)), true),
+            (format!("[{},[],[]]", deep(128)), false),
             (deep(129), false),
             (deep(100_000), false),
             ("[".repeat(1_000), false),

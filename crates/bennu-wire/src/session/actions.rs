@@ -94,6 +94,12 @@ impl Actions {
         action
     }
 
+    /// Whether it takes no memory but its own pointer.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Answers a message.
     pub(super) fn reply(
         &mut self,

@@ -119,6 +119,11 @@ impl Channels {
         self.0.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Channel> {
         self.0.iter()
     }

@@ -396,7 +396,7 @@ impl<S: Socket> Driver for Channels<S> {
             Err(error) => {
                 tracing::debug!(%error, "a message was not understood");
                 conn.close(Close {
-                    code: 1007,
+                    code: error.cause().close_code(),
                     reason: error.to_string().into(),
                 });
             }
@@ -404,7 +404,7 @@ impl<S: Socket> Driver for Channels<S> {
     }
 
     fn poll(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
-        for mail in conn.take_mail().into_iter().flat_map(|it| *it) {
+        for mail in conn.take_mail() {
             let (id, job) = match mail {
                 Mail::Info(id, info) => (id, Job::Info(info)),
                 Mail::Out(id, broadcast) => (id, Job::Out(broadcast)),

@@ -3,11 +3,12 @@
 use std::{
     any::Any,
     borrow::Cow,
+    cell::RefCell,
     collections::VecDeque,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
     task::Waker,
 };
@@ -18,7 +19,7 @@ use bennu_wire::{Broadcast, ChannelId, EncodeError, Encoding, Outgoing};
 use bytes::Bytes;
 
 use super::{encode, mount::Mount};
-use crate::{SendError, options::Overflow};
+use crate::{Overflow, SendError, SocketOptions};
 
 /// The key under which a connection subscribes to its own id.
 pub(crate) const SOCKET_ID: u64 = u64::MAX;
@@ -36,27 +37,56 @@ pub(crate) struct Conn {
     deflate: bool,
     /// The mount's tick at which the client was last heard.
     heard_at: AtomicU32,
+    /// What there is in the outbox, to be seen without its lock. Written under the lock.
+    signs: AtomicU8,
+    /// The task waits and has to be woken. Set under the lock.
+    parked: AtomicBool,
     outbox: Mutex<Outbox>,
 }
 
+/// There are frames to write.
+const FRAMES: u8 = 1;
+/// There is mail.
+const MAIL: u8 = 2;
+/// The connection is to be closed.
+const CLOSE: u8 = 4;
+
 #[derive(Default)]
 struct Outbox {
-    /// Frames to write, oldest first. Its storage is freed when it runs empty.
+    /// What is to be written; nothing when it's all written.
+    queue: Option<Box<Queue>>,
+    #[expect(
+        clippy::box_collection,
+        reason = "a pointer costs an idle connection less"
+    )]
+    mail: Option<Box<VecDeque<Mail>>>,
+    /// Why the connection is to be closed. From then on nothing is taken any more.
+    close: Option<Box<Close>>,
+    /// The task's. It stays while the task runs, in the hope that it's the same the next time.
+    waker: Option<Waker>,
+    /// The kernel takes no more: new frames needn't wake the task.
+    blocked: bool,
+}
+
+/// Frames to write.
+#[derive(Default)]
+struct Queue {
+    /// Oldest first, never empty.
     frames: VecDeque<Bytes>,
     /// How much of the first frame is written already.
     written: usize,
     /// All of `frames`.
     bytes: usize,
-    /// Rare, so it's a pointer.
-    mail: Option<Box<VecDeque<Mail>>>,
-    /// Why the connection is to be closed. From then on nothing is taken any more.
-    close: Option<Box<Close>>,
-    /// Only while the task waits.
-    waker: Option<Waker>,
-    /// Something came since the task last looked.
-    stirred: bool,
-    /// The kernel takes no more: new frames needn't wake the task.
-    blocked: bool,
+}
+
+/// Queues that a thread keeps for further use: they come and go with nearly every message.
+const QUEUES_KEPT: usize = 1024;
+/// A queue that has room for more frames than this isn't kept.
+const QUEUE_FRAMES_KEPT: usize = 64;
+
+thread_local! {
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+    static QUEUES: RefCell<Vec<Box<Queue>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A message for a channel of the connection.
@@ -100,6 +130,8 @@ impl Conn {
             encoding,
             deflate,
             heard_at,
+            signs: AtomicU8::new(0),
+            parked: AtomicBool::new(false),
             outbox: Mutex::default(),
         }
     }
@@ -143,24 +175,22 @@ impl Conn {
             return;
         }
         // One frame always fits, however long: what's judged is what waits before it.
-        if outbox.bytes > limits.queue_bytes_max || outbox.frames.len() >= limits.queue_messages_max
-        {
+        if outbox.queue.as_ref().is_some_and(|it| it.is_full(limits)) {
             match limits.overflow {
                 Overflow::Close => {
                     self.mount.counters.overflow_closed.add(1);
                     outbox.forget_unwritten();
                     outbox.close = Some(Box::new(Close::new(1013, "slow consumer")));
-                    return stir(outbox);
+                    return self.stir(outbox, CLOSE);
                 }
                 Overflow::DropOldest => outbox.drop_oldest(),
                 Overflow::DropNewest => return self.mount.counters.overflow_dropped.add(1),
             }
             self.mount.counters.overflow_dropped.add(1);
         }
-        outbox.bytes += frame.len();
-        outbox.frames.push_back(frame);
+        outbox.push(frame);
         if !outbox.blocked {
-            stir(outbox);
+            self.stir(outbox, FRAMES);
         }
     }
 
@@ -170,16 +200,13 @@ impl Conn {
         if outbox.close.is_some() {
             return Err(SendError::Gone);
         }
-        if outbox
-            .mail
-            .as_ref()
-            .is_some_and(|it| it.len() >= self.mount.options.queue_messages_max)
-        {
+        let queued = outbox.mail.get_or_insert_default();
+        if queued.len() >= self.mount.options.queue_messages_max {
             self.mount.counters.mail_dropped.add(1);
             return Err(SendError::Full);
         }
-        outbox.mail.get_or_insert_default().push_back(mail);
-        stir(outbox);
+        queued.push_back(mail);
+        self.stir(outbox, MAIL);
         Ok(())
     }
 
@@ -188,17 +215,22 @@ impl Conn {
         let mut outbox = self.lock();
         if outbox.close.is_none() {
             outbox.close = Some(Box::new(close));
-            stir(outbox);
+            self.stir(outbox, CLOSE);
         }
     }
 
-    pub(crate) fn take_mail(&self) -> Option<Box<VecDeque<Mail>>> {
-        self.lock().mail.take()
+    pub(crate) fn take_mail(&self) -> VecDeque<Mail> {
+        if !self.shows(MAIL) {
+            return VecDeque::new();
+        }
+        let mut outbox = self.lock();
+        self.signs.fetch_and(!MAIL, Ordering::Release);
+        outbox.mail.take().map_or_else(VecDeque::new, |it| *it)
     }
 
     /// Whether the connection is to be closed.
     pub(crate) fn is_closing(&self) -> bool {
-        self.lock().close.is_some()
+        self.shows(CLOSE)
     }
 
     /// Why the connection is to be closed, if it is.
@@ -208,37 +240,33 @@ impl Conn {
 
     /// Queues the last frame of a connection that is to be closed.
     pub(crate) fn seal(&self, last: Bytes) {
-        let mut outbox = self.lock();
-        outbox.bytes += last.len();
-        outbox.frames.push_back(last);
+        self.lock().push(last);
+        self.signs.fetch_or(FRAMES, Ordering::Release);
     }
 
     /// Bytes and frames that wait to be written.
     pub(crate) fn backlog(&self) -> (usize, usize) {
-        let outbox = self.lock();
-        (outbox.bytes, outbox.frames.len())
+        self.lock()
+            .queue
+            .as_ref()
+            .map_or((0, 0), |it| (it.bytes, it.frames.len()))
     }
 
     /// Takes note that `written` bytes of the last chunk went out and says what comes next.
     pub(crate) fn next_chunk(&self, written: usize, scratch: &mut Vec<u8>) -> Chunk {
-        let mut outbox = self.lock();
-        outbox.advance(written);
-        outbox.blocked = false;
-        let Some(first) = outbox.frames.front() else {
+        if !self.shows(FRAMES) {
             return Chunk::Nothing;
-        };
-        if first.len() - outbox.written > GATHERED_BYTES_MAX {
-            return Chunk::Frame(first.slice(outbox.written..));
         }
-        scratch.clear();
-        scratch.extend_from_slice(first.get(outbox.written..).unwrap_or_default());
-        for frame in outbox.frames.iter().skip(1) {
-            if frame.len() > GATHERED_BYTES_MAX || scratch.len() + frame.len() > WRITE_BYTES_MAX {
-                break;
+        let mut outbox = self.lock();
+        outbox.blocked = false;
+        outbox.advance(written);
+        match &outbox.queue {
+            Some(queue) => queue.chunk(scratch),
+            None => {
+                self.signs.fetch_and(!FRAMES, Ordering::Release);
+                Chunk::Nothing
             }
-            scratch.extend_from_slice(frame);
         }
-        Chunk::Gathered
     }
 
     /// Notes that the kernel takes no more for now.
@@ -249,17 +277,37 @@ impl Conn {
     /// Prepares the task to wait. False when something came that it has not seen: then it must look again.
     pub(crate) fn park(&self, waker: &Waker) -> bool {
         let mut outbox = self.lock();
-        if std::mem::take(&mut outbox.stirred) {
+        let unwritten = outbox.queue.is_some() && !outbox.blocked;
+        if unwritten || outbox.mail.is_some() || outbox.close.is_some() {
             return false;
         }
-        outbox.waker = Some(waker.clone());
+        if !outbox.waker.as_ref().is_some_and(|it| it.will_wake(waker)) {
+            outbox.waker = Some(waker.clone());
+        }
+        self.parked.store(true, Ordering::Relaxed);
         true
     }
 
-    /// The task runs: nobody needs to wake it.
+    /// The task runs: it needs no waking.
     pub(crate) fn unpark(&self) {
-        let waker = self.lock().waker.take();
-        drop(waker);
+        self.parked.store(false, Ordering::Relaxed);
+    }
+
+    fn shows(&self, sign: u8) -> bool {
+        self.signs.load(Ordering::Acquire) & sign != 0
+    }
+
+    /// Shows that something came, and wakes the task if it waits: with the lock let go, so that the task doesn't
+    /// run into it. A task that runs will see before it parks.
+    fn stir(&self, outbox: MutexGuard<'_, Outbox>, sign: u8) {
+        self.signs.fetch_or(sign, Ordering::Release);
+        if self.parked.swap(false, Ordering::Relaxed) {
+            let waker = outbox.waker.clone();
+            drop(outbox);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Outbox> {
@@ -267,18 +315,81 @@ impl Conn {
     }
 }
 
-/// Wakes the task if it waits, else notes that it has to look again. The lock is let go first, so that the
-/// woken task doesn't run into it.
-fn stir(mut outbox: MutexGuard<'_, Outbox>) {
-    let waker = outbox.waker.take();
-    outbox.stirred |= waker.is_none();
-    drop(outbox);
-    if let Some(waker) = waker {
-        waker.wake();
+impl Outbox {
+    fn push(&mut self, frame: Bytes) {
+        let queue = self.queue.get_or_insert_with(Queue::take);
+        queue.bytes += frame.len();
+        queue.frames.push_back(frame);
+    }
+
+    fn advance(&mut self, written: usize) {
+        if let Some(queue) = &mut self.queue {
+            queue.advance(written);
+        }
+        self.keep_none_empty();
+    }
+
+    /// Drops the oldest frame that isn't partly on the wire.
+    fn drop_oldest(&mut self) {
+        let Some(queue) = &mut self.queue else { return };
+        if let Some(frame) = queue.frames.remove(usize::from(queue.written > 0)) {
+            queue.bytes -= frame.len();
+        }
+        self.keep_none_empty();
+    }
+
+    /// Drops all frames but one that is partly on the wire.
+    fn forget_unwritten(&mut self) {
+        let Some(queue) = &mut self.queue else { return };
+        queue.frames.truncate(usize::from(queue.written > 0));
+        queue.bytes = queue.frames.iter().map(Bytes::len).sum();
+        self.keep_none_empty();
+    }
+
+    fn keep_none_empty(&mut self) {
+        if let Some(queue) = self.queue.take_if(|it| it.frames.is_empty()) {
+            queue.give_back();
+        }
     }
 }
 
-impl Outbox {
+impl Queue {
+    fn take() -> Box<Self> {
+        QUEUES.with_borrow_mut(Vec::pop).unwrap_or_default()
+    }
+
+    fn give_back(self: Box<Self>) {
+        if self.frames.capacity() <= QUEUE_FRAMES_KEPT {
+            QUEUES.with_borrow_mut(|queues| {
+                if queues.len() < QUEUES_KEPT {
+                    queues.push(self);
+                }
+            });
+        }
+    }
+
+    fn is_full(&self, limits: &SocketOptions) -> bool {
+        self.bytes > limits.queue_bytes_max || self.frames.len() >= limits.queue_messages_max
+    }
+
+    fn chunk(&self, scratch: &mut Vec<u8>) -> Chunk {
+        let Some(first) = self.frames.front() else {
+            return Chunk::Nothing;
+        };
+        if first.len() - self.written > GATHERED_BYTES_MAX {
+            return Chunk::Frame(first.slice(self.written..));
+        }
+        scratch.clear();
+        scratch.extend_from_slice(first.get(self.written..).unwrap_or_default());
+        for frame in self.frames.iter().skip(1) {
+            if frame.len() > GATHERED_BYTES_MAX || scratch.len() + frame.len() > WRITE_BYTES_MAX {
+                break;
+            }
+            scratch.extend_from_slice(frame);
+        }
+        Chunk::Gathered
+    }
+
     fn advance(&mut self, mut written: usize) {
         while written > 0 {
             let Some(first) = self.frames.front() else {
@@ -294,23 +405,6 @@ impl Outbox {
             self.written = 0;
             self.frames.pop_front();
         }
-        if self.frames.is_empty() {
-            self.frames = VecDeque::new();
-        }
-    }
-
-    /// Drops the oldest frame that isn't partly on the wire.
-    fn drop_oldest(&mut self) {
-        if let Some(frame) = self.frames.remove(usize::from(self.written > 0)) {
-            self.bytes -= frame.len();
-        }
-    }
-
-    /// Drops all frames but one that is partly on the wire.
-    fn forget_unwritten(&mut self) {
-        self.frames.truncate(usize::from(self.written > 0));
-        self.frames.shrink_to_fit();
-        self.bytes = self.frames.iter().map(Bytes::len).sum();
     }
 }
 

@@ -12,7 +12,7 @@ use bennu_pubsub::PubSub;
 use bennu_websocket::Config;
 
 use super::conn::{Close, Conn};
-use crate::options::SocketOptions;
+use crate::{Presence, options::SocketOptions};
 
 /// Ticks in an idle timeout: a connection is closed at most an eighth late.
 const TICKS_PER_TIMEOUT: u32 = 8;
@@ -24,12 +24,15 @@ pub(crate) struct Mount {
     pub(crate) path: String,
     pub(crate) options: SocketOptions,
     pub(crate) pubsub: PubSub,
+    pub(crate) presence: Presence,
     pub(crate) counters: Counters,
     /// For clients that don't compress, and for those that do.
     decoder_configs: [Config; 2],
     /// Counts eighths of the idle timeout.
     tick: AtomicU32,
     sweeping: AtomicBool,
+    /// Nobody is let in any more.
+    draining: AtomicBool,
     connections: Mutex<Connections>,
 }
 
@@ -37,6 +40,19 @@ pub(crate) struct Mount {
 struct Connections {
     places: Vec<Option<Arc<Conn>>>,
     free: Vec<u32>,
+}
+
+impl Connections {
+    fn add(&mut self, conn: Arc<Conn>) -> u32 {
+        let free = self.free.pop();
+        if let Some((place, at)) = free.and_then(|it| Some((it, self.places.get_mut(it as usize)?)))
+        {
+            *at = Some(conn);
+            return place;
+        }
+        self.places.push(Some(conn));
+        self.places.len() as u32 - 1
+    }
 }
 
 /// What happened on a mount that nobody else tells of.
@@ -68,7 +84,12 @@ impl Counter {
 }
 
 impl Mount {
-    pub(crate) fn new(path: String, options: SocketOptions, pubsub: PubSub) -> Self {
+    pub(crate) fn new(
+        path: String,
+        options: SocketOptions,
+        pubsub: PubSub,
+        presence: Presence,
+    ) -> Self {
         let config = |deflate| Config {
             frame_bytes_max: options.frame_bytes_max,
             message_bytes_max: options.message_bytes_max,
@@ -81,9 +102,11 @@ impl Mount {
             decoder_configs: [config(false), config(true)],
             options,
             pubsub,
+            presence,
             counters: Counters::default(),
             tick: AtomicU32::new(0),
             sweeping: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             connections: Mutex::default(),
         }
     }
@@ -97,6 +120,20 @@ impl Mount {
         if deflate { deflating } else { plain }
     }
 
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Lets nobody in from now on. False when it was so already.
+    pub(crate) fn start_draining(&self) -> bool {
+        !self.draining.swap(true, Ordering::Relaxed)
+    }
+
+    /// The connections that are open now.
+    pub(crate) fn connections(&self) -> Vec<Arc<Conn>> {
+        self.lock().places.iter().flatten().cloned().collect()
+    }
+
     /// How many connections are open.
     pub(crate) fn len(&self) -> usize {
         let connections = self.lock();
@@ -104,22 +141,16 @@ impl Mount {
     }
 
     /// Adds a connection, until the place is [left](Self::leave).
-    pub(crate) fn enter(self: &Arc<Self>, conn: Arc<Conn>) -> u32 {
+    pub(crate) fn enter(self: &Arc<Self>, conn: &Arc<Conn>) -> u32 {
         if !self.sweeping.swap(true, Ordering::Relaxed) {
             tokio::spawn(sweep(Arc::downgrade(self), self.options.idle_timeout));
         }
-        let mut connections = self.lock();
-        let place = connections.free.pop();
-        match place.and_then(|it| connections.places.get_mut(it as usize).map(|at| (it, at))) {
-            Some((place, at)) => {
-                *at = Some(conn);
-                place
-            }
-            None => {
-                connections.places.push(Some(conn));
-                connections.places.len() as u32 - 1
-            }
+        let place = self.lock().add(conn.clone());
+        // Looked at behind the lock: whoever drains either finds the connection in the list, or was here first.
+        if self.is_draining() {
+            conn.close(Close::new(1012, "draining"));
         }
+        place
     }
 
     pub(crate) fn leave(&self, place: u32) {

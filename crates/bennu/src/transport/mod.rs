@@ -1,7 +1,9 @@
 //! How bytes come and go. A transport carries frames and decides nothing about the protocol.
 
 mod accept;
+mod origin;
 mod subprotocol;
 pub(crate) mod websocket;
 
 pub(crate) use accept::{Accept, ChannelSockets, RawSockets};
+pub use origin::{CheckOrigin, Origin, OriginError};

@@ -23,7 +23,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Accept, subprotocol};
+use super::{Accept, origin, subprotocol};
 use crate::{
     ConnectInfo, Error,
     params::Params,
@@ -124,6 +124,13 @@ async fn admit<T: Accept>(
     sockets: &T,
     mut parts: Parts,
 ) -> Result<Client<T::Driver>, Response> {
+    if mount.is_draining() {
+        return Err((
+            StatusCode::SERVICE_UNAVAILABLE,
+            [(header::RETRY_AFTER, "1")],
+        )
+            .into_response());
+    }
     let params = params(&mut parts)
         .await
         .ok_or_else(|| StatusCode::BAD_REQUEST.into_response())?;
@@ -131,10 +138,15 @@ async fn admit<T: Accept>(
         tracing::warn!(path = mount.path, why, "refused a connection");
         StatusCode::FORBIDDEN.into_response()
     };
+    origin::check(&parts, &mount.options).map_err(|why| refused(&why))?;
     let agreed = subprotocol::negotiate(&parts.headers, &mount.options).map_err(refused)?;
-    let serializer = vsn(&params)
-        .and_then(|vsn| sockets.negotiate(vsn).ok())
-        .ok_or_else(|| refused("its vsn isn't known"))?;
+    let vsn = params.text("vsn");
+    let serializer = match sockets.negotiate(vsn) {
+        // It's there, but not as a text.
+        Ok(_) if vsn.is_none() && params.contains("vsn") => Err(refused("its vsn is no text")),
+        Ok(serializer) => Ok(serializer),
+        Err(error) => Err(refused(&error.to_string())),
+    }?;
     let deflate = mount
         .options
         .compress
@@ -183,12 +195,6 @@ async fn params(parts: &mut Parts) -> Option<Params> {
         }
     }
     Some(params)
-}
-
-/// The version asked for, if any. `None` when it isn't a text.
-fn vsn(params: &Params) -> Option<Option<&str>> {
-    let vsn = params.text("vsn");
-    (vsn.is_some() || !params.contains("vsn")).then_some(vsn)
 }
 
 /// Takes the TCP stream back out of hyper where it is one: boxed IO (TLS, other listeners) costs memory.

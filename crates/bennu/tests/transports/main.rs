@@ -1,0 +1,23 @@
+//! What every transport promises, asked over real HTTP: one set of scripts, each run over WebSocket and over
+//! long-polling.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that fails shall say so at once"
+)]
+
+mod binary;
+mod broadcasts;
+mod channels;
+mod client;
+mod connects;
+mod ends;
+mod joins;
+mod malformed;
+mod messages;
+mod raw;
+mod script;
+mod server;
+mod sessions;
+mod websocket;

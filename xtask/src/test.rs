@@ -1,0 +1,261 @@
+//! `cargo xtask test`: every check and test of the project, in steps that can be run alone.
+
+use std::time::{Duration, Instant};
+
+use crate::program::{Program, target};
+use crate::{autobahn, layers, tools};
+
+/// One step: what it's called, what it's for, and how it's done.
+struct Step {
+    name: &'static str,
+    about: &'static str,
+    run: fn() -> Result<(), String>,
+}
+
+/// In the order in which they tell most soonest.
+const STEPS: &[Step] = &[
+    Step {
+        name: "tools",
+        about: "what the tests need is there",
+        run: tools::run,
+    },
+    Step {
+        name: "fmt",
+        about: "the code is formatted",
+        run: fmt,
+    },
+    Step {
+        name: "clippy",
+        about: "the lints have nothing to say",
+        run: clippy,
+    },
+    Step {
+        name: "layers",
+        about: "no crate knows what it mustn't",
+        run: layers::run,
+    },
+    Step {
+        name: "unit",
+        about: "unit and integration tests",
+        run: unit,
+    },
+    Step {
+        name: "doc",
+        about: "the documentation's examples, and its links",
+        run: doc,
+    },
+    Step {
+        name: "node",
+        about: "the official JavaScript clients against the server",
+        run: node,
+    },
+    Step {
+        name: "chromium",
+        about: "the chat in a browser",
+        run: chromium,
+    },
+    Step {
+        name: "autobahn",
+        about: "what RFC 6455 allows and forbids, tried on the echo server",
+        run: || autobahn::run(&[]),
+    },
+];
+
+/// Where the suites in JavaScript are.
+const PHOENIX_JS: &str = "tests/phoenix-js";
+
+/// `args` is what follows `cargo xtask test`.
+pub(crate) fn run(args: &[&str]) -> Result<(), String> {
+    let options = Options::parse(args)?;
+    if options.list {
+        for Step { name, about, .. } in STEPS {
+            println!("{name:10} {about}");
+        }
+        return Ok(());
+    }
+    let began = Instant::now();
+    let mut results: Vec<(&Step, Result<(), String>, Duration)> = Vec::new();
+    let count = options.steps.len();
+    for (step, number) in options.steps.iter().zip(1..) {
+        println!(
+            "\n=== {} ({number} of {count}): {}\n",
+            step.name, step.about
+        );
+        let step_began = Instant::now();
+        let result = (step.run)();
+        let took = step_began.elapsed();
+        if let Err(why) = &result {
+            println!("\n{} failed: {why}", step.name);
+        }
+        let failed = result.is_err();
+        results.push((step, result, took));
+        if failed && !options.keep_going {
+            break;
+        }
+    }
+    println!();
+    for (step, result, took) in &results {
+        let word = if result.is_ok() { "ok" } else { "FAILED" };
+        println!("{:10} {word:6} {:7.1} s", step.name, took.as_secs_f64());
+    }
+    println!("{:17} {:7.1} s", "", began.elapsed().as_secs_f64());
+    let failed: Vec<&str> = results
+        .iter()
+        .filter(|(_, result, _)| result.is_err())
+        .map(|(step, ..)| step.name)
+        .collect();
+    let Some(first) = failed.first() else {
+        println!("Nothing failed.");
+        return Ok(());
+    };
+    let left = count - results.len();
+    let left = if left == 0 {
+        String::new()
+    } else {
+        format!("; {left} steps after it weren't run (--keep-going runs them all the same)")
+    };
+    Err(format!(
+        "failed: {}{left}. Again: cargo xtask test --only {first}",
+        failed.join(", ")
+    ))
+}
+
+/// What was asked for on the command line.
+struct Options {
+    steps: Vec<&'static Step>,
+    keep_going: bool,
+    list: bool,
+}
+
+impl Options {
+    fn parse(args: &[&str]) -> Result<Self, String> {
+        let mut options = Self {
+            steps: STEPS.iter().collect(),
+            keep_going: false,
+            list: false,
+        };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match *arg {
+                "--keep-going" => options.keep_going = true,
+                "--list" => options.list = true,
+                "--only" => {
+                    let names = args.next().ok_or("--only wants the names of steps")?;
+                    options.steps = steps_named(names)?;
+                }
+                other => {
+                    return Err(format!(
+                        "unknown option {other:?}; there are --only STEP[,STEP], --keep-going and --list"
+                    ));
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// The steps of a list such as `fmt,unit`, in the order of the table.
+fn steps_named(names: &str) -> Result<Vec<&'static Step>, String> {
+    let names: Vec<&str> = names.split(',').map(str::trim).collect();
+    for name in &names {
+        if !STEPS.iter().any(|step| step.name == *name) {
+            let known: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+            return Err(format!(
+                "there is no step {name:?}; there are {}",
+                known.join(", ")
+            ));
+        }
+    }
+    Ok(STEPS
+        .iter()
+        .filter(|step| names.contains(&step.name))
+        .collect())
+}
+
+fn fmt() -> Result<(), String> {
+    Program::cargo(&["fmt", "--all", "--check"]).run()
+}
+
+fn clippy() -> Result<(), String> {
+    let args = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    Program::cargo(&args).run()
+}
+
+fn unit() -> Result<(), String> {
+    Program::cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]).run()
+}
+
+fn doc() -> Result<(), String> {
+    Program::cargo(&["test", "--doc", "--workspace", "--no-fail-fast"]).run()?;
+    Program::cargo(&["doc", "--workspace", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .run()
+}
+
+fn node() -> Result<(), String> {
+    build()?;
+    npm(&["ci", "--no-audit", "--no-fund"])?;
+    npm(&["test"])
+}
+
+fn chromium() -> Result<(), String> {
+    build()?;
+    npm(&["ci", "--no-audit", "--no-fund"])?;
+    npm(&["run", "test:chromium"])
+}
+
+/// Builds the servers that the suites start. Tests are built along so that cargo takes the same features of every
+/// dependency as the `unit` step did, and builds nothing anew.
+pub(crate) fn build() -> Result<(), String> {
+    Program::cargo(&["build", "--workspace", "--bins", "--tests"]).run()
+}
+
+fn npm(args: &[&str]) -> Result<(), String> {
+    Program::new("npm", args)
+        .within(PHOENIX_JS)
+        .env("BENNU_PROGRAMS", target().join("debug"))
+        .run()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_say_which_steps_run() {
+        let check = |args: &[&str], expected: Result<&[&str], &str>| {
+            let options = Options::parse(args);
+            let names = options.map(|options| {
+                let names = options.steps.iter().map(|step| step.name);
+                names.collect::<Vec<_>>()
+            });
+            match (&names, expected) {
+                (Ok(names), Ok(expected)) => assert_eq!(names, expected),
+                (Err(why), Err(expected)) => assert!(why.contains(expected), "{why}"),
+                _ => panic!("{args:?} gave {names:?}"),
+            }
+        };
+        check(&["--only", "fmt"], Ok(&["fmt"]));
+        check(
+            &["--only", "unit, fmt", "--keep-going"],
+            Ok(&["fmt", "unit"]),
+        );
+        check(&["--only", "unti"], Err("there is no step \"unti\""));
+        check(&["--only"], Err("wants the names"));
+        check(&["--fast"], Err("unknown option"));
+    }
+
+    #[test]
+    fn all_steps_run_unless_told_otherwise() {
+        let options = Options::parse(&[]).unwrap();
+        assert_eq!(options.steps.len(), STEPS.len());
+        assert!(!options.keep_going);
+    }
+}

@@ -1,0 +1,201 @@
+//! What the tests need on a machine: found, installed where that may be done, or else named with the way to get it.
+
+use std::path::PathBuf;
+
+use crate::program::{Program, target};
+
+/// The oldest Node that runs the suites: `--test-force-exit` came with it.
+const NODE_MIN: (u32, u32) = (20, 14);
+/// The release installed where the system's is older, from npm's packages of the Node program.
+const NODE_RELEASE: &str = "22";
+/// Names under which the browser is found.
+const CHROMIUM: [&str; 4] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+];
+
+/// Makes sure of every tool; the error names all that are missing.
+pub(crate) fn run() -> Result<(), String> {
+    let mut apt = Apt::default();
+    let checks = [
+        ("rustfmt", rustfmt()),
+        ("clippy", clippy()),
+        ("cargo-nextest", nextest()),
+        ("node", node(&mut apt)),
+        ("npm", npm(&mut apt)),
+        ("chromium", chromium(&mut apt)),
+    ];
+    let mut missing = Vec::new();
+    for (name, found) in checks {
+        match found {
+            Ok(version) => println!("{name:14} {}", version.lines().next().unwrap_or_default()),
+            Err(why) => {
+                println!("{name:14} missing");
+                missing.push(format!("  {name}: {why}"));
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!("these are missing:\n{}", missing.join("\n")))
+}
+
+/// Folders of programs installed for this project alone.
+pub(crate) fn own_programs() -> Option<PathBuf> {
+    let folder = node_folder().join("bin");
+    folder.is_dir().then_some(folder)
+}
+
+fn node_folder() -> PathBuf {
+    target()
+        .join("tools/node_modules")
+        .join(format!("node-linux-{}", node_architecture()))
+}
+
+fn node_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        _ => "x64",
+    }
+}
+
+fn rustfmt() -> Result<String, String> {
+    Program::cargo(&["fmt", "--version"])
+        .output()
+        .map_err(|_| "rustup component add rustfmt".to_owned())
+}
+
+fn clippy() -> Result<String, String> {
+    Program::cargo(&["clippy", "--version"])
+        .output()
+        .map_err(|_| "rustup component add clippy".to_owned())
+}
+
+fn nextest() -> Result<String, String> {
+    let version = || Program::cargo(&["nextest", "--version"]).output();
+    version().or_else(|_| {
+        Program::cargo(&["install", "cargo-nextest", "--locked"]).run()?;
+        version()
+    })
+}
+
+fn node(apt: &mut Apt) -> Result<String, String> {
+    let version = || {
+        let version = Program::new("node", &["--version"]).output()?;
+        if is_new_enough(&version) {
+            return Ok(version);
+        }
+        let (major, minor) = NODE_MIN;
+        Err(format!(
+            "Node {major}.{minor} or newer is needed, this is {}",
+            version.trim()
+        ))
+    };
+    version()
+        .or_else(|_| {
+            if npm(apt).is_err() {
+                apt.install("nodejs")?;
+            }
+            version()
+        })
+        .or_else(|_| {
+            // Debian's may be too old; npm carries the program itself.
+            let package = format!("node-linux-{}@{NODE_RELEASE}", node_architecture());
+            let folder = target().join("tools");
+            let folder = folder.to_string_lossy();
+            let args = ["install", "--no-save", "--no-audit", "--no-fund"];
+            let args = [&args[..], &["--prefix", &folder, &package]].concat();
+            Program::new("npm", &args).run()?;
+            version()
+        })
+}
+
+fn npm(apt: &mut Apt) -> Result<String, String> {
+    let version = || Program::new("npm", &["--version"]).output();
+    version().or_else(|_| {
+        apt.install("npm")?;
+        version()
+    })
+}
+
+fn chromium(apt: &mut Apt) -> Result<String, String> {
+    let found = || {
+        CHROMIUM
+            .iter()
+            .find_map(|name| Program::new(name, &["--version"]).output().ok())
+    };
+    if let Some(version) = found() {
+        return Ok(version);
+    }
+    apt.install("chromium")?;
+    found().ok_or_else(|| "it was installed but doesn't start".to_owned())
+}
+
+/// `v20.20.2` and the like.
+fn is_new_enough(version: &str) -> bool {
+    let mut numbers = version
+        .trim()
+        .trim_start_matches('v')
+        .split('.')
+        .map_while(|number| number.parse().ok());
+    let (Some(major), Some(minor)) = (numbers.next(), numbers.next()) else {
+        return false;
+    };
+    (major, minor) >= NODE_MIN
+}
+
+/// Debian's packages, where we may install them.
+#[derive(Debug, Default)]
+struct Apt {
+    updated: bool,
+}
+
+impl Apt {
+    fn install(&mut self, package: &str) -> Result<(), String> {
+        let by_hand = format!("apt-get install {package}");
+        let root = Program::new("id", &["-u"]).output()?;
+        if root.trim() != "0" {
+            return Err(format!("as root: {by_hand}"));
+        }
+        let apt = |args: &[&str]| {
+            Program::new("apt-get", args)
+                .env("DEBIAN_FRONTEND", "noninteractive")
+                .run()
+                .map_err(|why| format!("{by_hand} ({why})"))
+        };
+        if !self.updated {
+            apt(&["update", "--quiet"])?;
+            self.updated = true;
+        }
+        apt(&[
+            "install",
+            "--quiet",
+            "--yes",
+            "--no-install-recommends",
+            package,
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        let check = |version: &str, expected: bool| {
+            assert_eq!(is_new_enough(version), expected, "{version}");
+        };
+        check("v20.14.0\n", true);
+        check("v20.20.2", true);
+        check("v22.0.0", true);
+        check("v100.1.0", true);
+        check("v20.9.0", false);
+        check("v18.20.4", false);
+        check("", false);
+        check("20", false);
+    }
+}
