@@ -14,7 +14,7 @@ use std::{
 
 use bennu_pubsub::{PubSub, Subscriber};
 use bennu_websocket::Config;
-use bennu_wire::{Broadcast, ChannelId, EncodeError, Encoding, Outgoing};
+use bennu_wire::{Broadcast, ChannelId, EncodeError, Encoding, Framing, Outgoing};
 use bytes::Bytes;
 
 use super::{encode, mount::Mount};
@@ -45,6 +45,8 @@ struct Outbox {
     frames: VecDeque<Bytes>,
     /// How much of the first frame is written already.
     written: usize,
+    /// How many of the first frames a long-poll answer carries that isn't written to its end.
+    handed: u32,
     /// All of `frames`.
     bytes: usize,
     /// Rare, so it's a pointer.
@@ -120,6 +122,14 @@ impl Conn {
         self.encoding
     }
 
+    /// Whether it is a long-poll session, which has a clock of its own.
+    pub(crate) fn is_polled(&self) -> bool {
+        matches!(
+            self.encoding.framing,
+            Framing::LongPoll | Framing::LongPollBase64
+        )
+    }
+
     /// Notes that the client was heard.
     pub(crate) fn heard(&self) {
         self.heard_at.store(self.mount.tick(), Ordering::Relaxed);
@@ -135,8 +145,11 @@ impl Conn {
         Ok(())
     }
 
-    /// Queues a frame, within the limits.
+    /// Queues a frame, within the limits. An empty one stands for a message that the transport can't carry.
     pub(crate) fn send(&self, frame: Bytes) {
+        if frame.is_empty() {
+            return self.mount.counters.messages_skipped.add(1);
+        }
         let limits = &self.mount.options;
         let mut outbox = self.lock();
         if outbox.close.is_some() {
@@ -241,6 +254,34 @@ impl Conn {
         Chunk::Gathered
     }
 
+    /// All that is queued, for one answer to a poll. It stays queued until it is [`handed_over`](Self::handed_over).
+    pub(crate) fn hand_over(&self) -> Vec<Bytes> {
+        let mut outbox = self.lock();
+        outbox.handed = u32::try_from(outbox.frames.len()).unwrap_or(u32::MAX);
+        outbox.frames.iter().cloned().collect()
+    }
+
+    /// The answer that was given last is written.
+    pub(crate) fn handed_over(&self) {
+        let mut outbox = self.lock();
+        let handed = std::mem::take(&mut outbox.handed) as usize;
+        let bytes: usize = outbox.frames.drain(..handed).map(|it| it.len()).sum();
+        outbox.bytes -= bytes;
+        if outbox.frames.is_empty() {
+            outbox.frames = VecDeque::new();
+        }
+    }
+
+    /// The answer that was given last doesn't reach its client.
+    pub(crate) fn take_back(&self) {
+        self.lock().handed = 0;
+    }
+
+    /// Wakes the task, or has it look again.
+    pub(crate) fn nudge(&self) {
+        stir(self.lock());
+    }
+
     /// Notes that the kernel takes no more for now.
     pub(crate) fn blocked(&self) {
         self.lock().blocked = true;
@@ -299,16 +340,21 @@ impl Outbox {
         }
     }
 
-    /// Drops the oldest frame that isn't partly on the wire.
+    /// Drops the oldest frame that isn't on the wire.
     fn drop_oldest(&mut self) {
-        if let Some(frame) = self.frames.remove(usize::from(self.written > 0)) {
+        if let Some(frame) = self.frames.remove(self.on_wire()) {
             self.bytes -= frame.len();
         }
     }
 
-    /// Drops all frames but one that is partly on the wire.
+    /// How many of the first frames are on the wire, wholly or in part.
+    fn on_wire(&self) -> usize {
+        usize::from(self.written > 0).max(self.handed as usize)
+    }
+
+    /// Drops all frames but those on the wire.
     fn forget_unwritten(&mut self) {
-        self.frames.truncate(usize::from(self.written > 0));
+        self.frames.truncate(self.on_wire());
         self.frames.shrink_to_fit();
         self.bytes = self.frames.iter().map(Bytes::len).sum();
     }
@@ -325,7 +371,7 @@ impl Subscriber for Conn {
         let encoding = self.encoding;
         match broadcast.encoded(encoding, |it| encode(encoding, &Outgoing::Broadcast(it))) {
             Ok(frame) => self.send(frame.clone()),
-            Err(_) => self.mount.counters.broadcasts_skipped.add(1),
+            Err(_) => self.mount.counters.messages_skipped.add(1),
         }
     }
 }

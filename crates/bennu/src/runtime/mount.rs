@@ -50,8 +50,8 @@ pub(crate) struct Counters {
     pub(crate) overflow_closed: Counter,
     /// Messages to channels dropped because too many waited.
     pub(crate) mail_dropped: Counter,
-    /// Broadcasts that a subscriber's serializer couldn't carry.
-    pub(crate) broadcasts_skipped: Counter,
+    /// Messages that a client's serializer or transport couldn't carry.
+    pub(crate) messages_skipped: Counter,
     /// Events without a ref that didn't decode.
     pub(crate) events_undecodable: Counter,
 }
@@ -164,7 +164,8 @@ impl Mount {
         let Some(places) = connections.places.get(from..) else {
             return false;
         };
-        for conn in places.iter().take(SWEPT_AT_ONCE).flatten() {
+        let swept = places.iter().take(SWEPT_AT_ONCE).flatten();
+        for conn in swept.filter(|it| !it.is_polled()) {
             if now.wrapping_sub(conn.heard_at()) > TICKS_PER_TIMEOUT {
                 conn.close(Close::new(1001, "idle"));
             }
