@@ -6,6 +6,7 @@
     reason = "these commands talk to the person who runs them"
 )]
 
+mod autobahn;
 mod layers;
 mod program;
 mod test;
@@ -20,6 +21,11 @@ The project's own commands.
       Runs all checks and tests, installing what they need where it may.
   cargo xtask test --list
       Names the steps.
+  cargo xtask autobahn [--all] [--write]
+      Runs the Autobahn test suite against the echo example: 301 cases, or with --all also those of
+      compression, which takes long. --all and --write write docs/autobahn.md.
+
+With SCREENSHOTS=docs the chromium step renews the pictures in docs/; otherwise they go to target/screenshots/.
 ";
 
 fn main() -> ExitCode {
@@ -31,6 +37,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["test", rest @ ..] => test::run(rest),
+        ["autobahn", rest @ ..] => autobahn::run(rest),
         [other, ..] => Err(format!("there is no command {other:?}\n\n{HELP}")),
     };
     match outcome {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::program::{Program, target};
-use crate::{layers, tools};
+use crate::{autobahn, layers, tools};
 
 /// One step: what it's called, what it's for, and how it's done.
 struct Step {
@@ -53,6 +53,11 @@ const STEPS: &[Step] = &[
         name: "chromium",
         about: "the chat in a browser",
         run: chromium,
+    },
+    Step {
+        name: "autobahn",
+        about: "what RFC 6455 allows and forbids, tried on the echo server",
+        run: || autobahn::run(&[]),
     },
 ];
 
@@ -184,11 +189,11 @@ fn clippy() -> Result<(), String> {
 }
 
 fn unit() -> Result<(), String> {
-    Program::cargo(&["nextest", "run", "--workspace"]).run()
+    Program::cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]).run()
 }
 
 fn doc() -> Result<(), String> {
-    Program::cargo(&["test", "--doc", "--workspace"]).run()?;
+    Program::cargo(&["test", "--doc", "--workspace", "--no-fail-fast"]).run()?;
     Program::cargo(&["doc", "--workspace", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()
@@ -206,9 +211,9 @@ fn chromium() -> Result<(), String> {
     npm(&["run", "test:chromium"])
 }
 
-/// The servers that the suites start. Tests are built along so that cargo takes the same features of every
+/// Builds the servers that the suites start. Tests are built along so that cargo takes the same features of every
 /// dependency as the `unit` step did, and builds nothing anew.
-fn build() -> Result<(), String> {
+pub(crate) fn build() -> Result<(), String> {
     Program::cargo(&["build", "--workspace", "--bins", "--tests"]).run()
 }
 

@@ -12,7 +12,7 @@
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! let pubsub = PubSub::new();
 //! let mut room = pubsub.receiver("room:1");
-//! pubsub.broadcast(Broadcast::new("room:1".into(), "new_msg", Payload::empty()).into());
+//! pubsub.broadcast(&Broadcast::new("room:1", "new_msg", Payload::empty()).into());
 //! assert_eq!(room.recv().await.event(), "new_msg");
 //! # }
 //! ```

@@ -84,11 +84,18 @@ impl Subscribers {
         index as u32
     }
 
-    pub(crate) fn remove(&mut self, slot: u32) {
-        let next = self.free;
-        if let Some(at @ Slot::Taken { .. }) = self.slots.get_mut(slot as usize) {
-            *at = Slot::Free { next };
-            self.free = slot + 1;
+    /// Frees a slot. The subscriber is handed back so that it isn't dropped under the lock.
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<Arc<dyn Subscriber>> {
+        let at = self.slots.get_mut(slot as usize)?;
+        match std::mem::replace(at, Slot::Free { next: self.free }) {
+            Slot::Taken { subscriber, .. } => {
+                self.free = slot + 1;
+                Some(subscriber)
+            }
+            free @ Slot::Free { .. } => {
+                *at = free;
+                None
+            }
         }
     }
 

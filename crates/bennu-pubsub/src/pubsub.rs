@@ -29,10 +29,12 @@ pub struct PubSub {
 }
 
 struct Registry {
-    shards: Box<[Mutex<HashMap<Topic, Arc<Node>>>]>,
+    shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
     adapter: Box<dyn Adapter>,
 }
+
+type Shard = HashMap<Topic, Arc<Node>>;
 
 /// One topic that has subscribers.
 struct Node {
@@ -104,9 +106,9 @@ impl PubSub {
     }
 
     /// Delivers `broadcast` to all subscribers of its topic, on every node. Phoenix's `broadcast/3`.
-    pub fn broadcast(&self, broadcast: Arc<Broadcast>) {
-        self.local_broadcast(&broadcast);
-        self.registry.adapter.publish(&broadcast);
+    pub fn broadcast(&self, broadcast: &Arc<Broadcast>) {
+        self.local_broadcast(broadcast);
+        self.registry.adapter.publish(broadcast);
     }
 
     /// Delivers `broadcast` to the subscribers of its topic on this node. Phoenix's `local_broadcast/3`.
@@ -199,7 +201,8 @@ impl Node {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        lock(&self.node.subscribers).remove(self.slot);
+        let subscriber = lock(&self.node.subscribers).remove(self.slot);
+        drop(subscriber);
         if self.node.subscriptions.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
@@ -219,7 +222,7 @@ impl Drop for Subscription {
 }
 
 impl Registry {
-    fn shard(&self, topic: &Topic) -> MutexGuard<'_, HashMap<Topic, Arc<Node>>> {
+    fn shard(&self, topic: &Topic) -> MutexGuard<'_, Shard> {
         let index = self.hasher.hash_one(topic) as usize % SHARDS;
         match self.shards.get(index) {
             Some(shard) => lock(shard),

@@ -140,10 +140,13 @@ impl Decoder {
         Ok((input_len - rest_len, event))
     }
 
-    /// Whether a header, a payload or a message is under way.
+    /// Bytes of memory held for a frame or a message that is under way; 0 between messages.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.partial.is_none()
+    pub fn held_bytes(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| {
+            let message = partial.message.as_ref().map_or(0, Message::capacity);
+            size_of::<Partial>() + partial.control.capacity() + message
+        })
     }
 
     /// Goes through frames until there is an event or no more input; returns how many bytes are left.
@@ -270,7 +273,7 @@ impl Decoder {
             (None, false) => return Err(CloseError::protocol("continuation of no message")),
             (Some(message), false) => {
                 message.empty_fragments = if payload_len == 0 {
-                    message.empty_fragments + 1
+                    message.empty_fragments.saturating_add(1)
                 } else {
                     0
                 };

@@ -241,3 +241,163 @@ fn accept(key: &[u8]) -> [u8; 28] {
     let _ = STANDARD.encode_slice(sha1.digest().bytes(), &mut accept);
     accept
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+    const RIGHT: [(&str, &str); 4] = [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-key", KEY),
+        ("sec-websocket-version", "13"),
+    ];
+
+    /// The right headers, with those of one name replaced by these.
+    fn with(name: &str, values: &[&str]) -> HeaderMap {
+        let rest = RIGHT.into_iter().filter(|(other, _)| *other != name);
+        let mut headers = HeaderMap::new();
+        for (name, value) in rest.chain(values.iter().map(|value| (name, *value))) {
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            headers.append(HeaderName::try_from(name).unwrap(), value);
+        }
+        headers
+    }
+
+    #[test]
+    fn these_headers_are_a_handshake() {
+        let check = |name, values: &[&str]| {
+            let result = upgrade(&Method::GET, Version::HTTP_11, &with(name, values));
+            assert!(result.is_ok(), "{name}: {values:?}: {result:?}");
+        };
+        check("x-other", &["1"]);
+        check("connection", &["keep-alive, Upgrade"]);
+        check("connection", &["keep-alive", "x,\tUPGRADE ,y"]);
+        check("upgrade", &["WebSocket"]);
+        check("upgrade", &["h2c, websocket"]);
+        check("sec-websocket-key", &["AAAAAAAAAAAAAAAAAAAAAA=="]);
+        check("sec-websocket-key", &["+/////////////////////=="]);
+    }
+
+    /// With these values the header of that name is refused: what it must be, and what was got.
+    fn refuses(name: &str, values: &[&str], status: u16, must: &str) {
+        let error = upgrade(&Method::GET, Version::HTTP_11, &with(name, values)).unwrap_err();
+        let body = format!("'{name}' header {must}, got {values:?}");
+        assert_eq!((error.status().as_u16(), error.body()), (status, &*body));
+    }
+
+    #[test]
+    fn these_are_none_and_the_body_says_why() {
+        refuses("connection", &[], 400, "must contain 'upgrade'");
+        refuses("connection", &["close", "x"], 400, "must contain 'upgrade'");
+        refuses(
+            "connection",
+            &["not-upgrade"],
+            400,
+            "must contain 'upgrade'",
+        );
+        refuses("upgrade", &[], 426, "must contain 'websocket'");
+        refuses("upgrade", &["h2c"], 426, "must contain 'websocket'");
+        refuses("sec-websocket-version", &[], 426, "must equal '13'");
+        refuses("sec-websocket-version", &["12"], 426, "must equal '13'");
+        refuses(
+            "sec-websocket-version",
+            &["13", "13"],
+            426,
+            "must equal '13'",
+        );
+    }
+
+    #[test]
+    fn a_key_is_sixteen_bytes_in_base64() {
+        let error = upgrade(
+            &Method::GET,
+            Version::HTTP_11,
+            &with("sec-websocket-key", &[]),
+        );
+        assert_eq!(
+            error.unwrap_err().body(),
+            "'sec-websocket-key' header is absent"
+        );
+        for key in [
+            "",
+            "short",
+            "dGhlIHNhbXBsZSBub25jZQ",
+            "dGhlIHNhbXBsZSBub25jZQ=x",
+            "dGhlIHNhbXBsZSBub25j-Q==",
+            "dGhlIHNhbXBsZSBub25jZWVlZQ==",
+        ] {
+            refuses(
+                "sec-websocket-key",
+                &[key],
+                400,
+                "must be 16 bytes in Base64",
+            );
+        }
+        refuses(
+            "sec-websocket-key",
+            &[KEY, KEY],
+            400,
+            "must be 16 bytes in Base64",
+        );
+    }
+
+    #[test]
+    fn what_is_quoted_back_is_escaped_and_short() {
+        let value = format!("\u{e9}\"{}", "x".repeat(5000));
+        let error =
+            upgrade(&Method::GET, Version::HTTP_11, &with("upgrade", &[&value])).unwrap_err();
+        assert!(error.body().len() < 200, "{error}");
+        assert!(error.body().contains("got [\"é\\\"xxx"), "{error}");
+    }
+
+    #[test]
+    fn other_methods_and_versions_are_refused() {
+        let check = |method, version, body: &str| {
+            let error = upgrade(&method, version, &with("x", &[])).unwrap_err();
+            assert_eq!((error.status().as_u16(), error.body()), (400, body));
+        };
+        check(Method::POST, Version::HTTP_11, "");
+        check(Method::CONNECT, Version::HTTP_2, "");
+        check(
+            Method::GET,
+            Version::HTTP_10,
+            "a WebSocket handshake is HTTP/1.1, got HTTP/1.0",
+        );
+        check(
+            Method::GET,
+            Version::HTTP_2,
+            "a WebSocket handshake is HTTP/1.1, got HTTP/2.0",
+        );
+    }
+
+    #[test]
+    fn the_response_has_what_the_client_looks_for() {
+        let upgrade = upgrade(&Method::GET, Version::HTTP_11, &with("x", &[])).unwrap();
+        let check = |deflate, extensions: Option<&str>| {
+            let response = upgrade.response(deflate);
+            let header = |name| {
+                response
+                    .headers()
+                    .get(name)
+                    .map(|value| value.to_str().unwrap())
+            };
+            assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+            assert_eq!(header("upgrade"), Some("websocket"));
+            assert_eq!(header("connection"), Some("Upgrade"));
+            assert_eq!(
+                header("sec-websocket-accept"),
+                Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+            );
+            assert_eq!(header("sec-websocket-extensions"), extensions);
+        };
+        check(None, None);
+        let deflate =
+            Deflate::negotiate(&with("sec-websocket-extensions", &["permessage-deflate"]));
+        check(
+            deflate,
+            Some("permessage-deflate; server_no_context_takeover; client_no_context_takeover"),
+        );
+    }
+}

@@ -48,25 +48,30 @@ impl Message {
         }
     }
 
+    /// Bytes of memory that the buffer takes.
+    pub(crate) fn capacity(&self) -> usize {
+        match &self.body {
+            Body::Text(text) => text.capacity(),
+            Body::Binary(bytes) | Body::Deflated { bytes, .. } => bytes.capacity(),
+        }
+    }
+
     /// Adds a piece, unmasked. The buffer doubles when it's full, but not beyond `len_max`, the most that the message can reach.
     pub(crate) fn push(&mut self, piece: &[u8], len_max: usize) -> Result<(), CloseError> {
         let needed = self.len() + piece.len();
-        let grown = |len: usize, capacity: usize| {
-            let target = if needed > capacity {
-                needed.max(len_max.min(2 * capacity))
-            } else {
-                capacity
-            };
-            target - len
+        let capacity = self.capacity();
+        let grown = if needed > capacity {
+            needed.max(len_max.min(2 * capacity))
+        } else {
+            capacity
         };
         match &mut self.body {
             Body::Text(text) => {
-                // An unfinished character is kept beside the string, so that the string can only be shorter than `len`.
-                text.reserve_exact(grown(text.len(), text.capacity()));
+                text.reserve_exact(grown);
                 text.push(piece).map_err(|NotUtf8| not_utf8())
             }
             Body::Binary(bytes) | Body::Deflated { bytes, .. } => {
-                bytes.reserve_exact(grown(bytes.len(), bytes.capacity()));
+                bytes.reserve_exact(grown - bytes.len());
                 bytes.extend_from_slice(piece);
                 Ok(())
             }

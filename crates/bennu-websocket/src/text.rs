@@ -25,8 +25,10 @@ impl Text {
         self.valid.capacity()
     }
 
-    pub(crate) fn reserve_exact(&mut self, additional: usize) {
-        self.valid.reserve_exact(additional);
+    /// Makes room for text of `capacity` bytes in all.
+    pub(crate) fn reserve_exact(&mut self, capacity: usize) {
+        self.valid
+            .reserve_exact(capacity.saturating_sub(self.valid.len()));
     }
 
     pub(crate) fn push(&mut self, mut piece: &[u8]) -> Result<(), NotUtf8> {

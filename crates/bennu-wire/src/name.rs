@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use compact_str::CompactString;
+use ecow::EcoString;
 use serde_json::value::RawValue;
 
 use crate::{Cause, DecodeError, Topic};
@@ -12,7 +12,7 @@ use crate::{Cause, DecodeError, Topic};
 #[derive(Clone, Debug)]
 pub enum Name {
     /// A string, unescaped.
-    Text(CompactString),
+    Text(EcoString),
     /// Anything else.
     Json(Box<RawValue>),
 }
@@ -64,7 +64,7 @@ impl Eq for Name {}
 
 impl From<&str> for Name {
     fn from(text: &str) -> Self {
-        Self::Text(CompactString::new(text))
+        Self::Text(EcoString::from(text))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use compact_str::CompactString;
+use ecow::EcoString;
 use serde_json::value::RawValue;
 
 use crate::{Cause, DecodeError};
@@ -25,12 +25,12 @@ use crate::{Cause, DecodeError};
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Ref(
     /// Canonical JSON text, or nothing for null.
-    CompactString,
+    EcoString,
 );
 
 impl Ref {
     /// No ref: JSON `null`.
-    pub const NULL: Self = Self(CompactString::const_new(""));
+    pub const NULL: Self = Self(EcoString::new());
 
     /// [`Ref::NULL`] to borrow for as long as one likes.
     #[must_use]
@@ -49,7 +49,7 @@ impl Ref {
             // A string always has a JSON form.
             return Self(serde_json::to_string(text).unwrap_or_default().into());
         }
-        let mut json = CompactString::with_capacity(text.len() + 2);
+        let mut json = EcoString::with_capacity(text.len() + 2);
         json.push('"');
         json.push_str(text);
         json.push('"');
@@ -74,7 +74,7 @@ impl Ref {
                     .map_err(|error| DecodeError::new(Cause::Json, error.to_string()))?;
                 Ok(Self::text(&text))
             }
-            json => Ok(Self(CompactString::new(json))),
+            json => Ok(Self(EcoString::from(json))),
         }
     }
 
@@ -165,6 +165,6 @@ mod tests {
 
     #[test]
     fn a_ref_is_no_larger_than_a_string() {
-        assert_eq!(size_of::<Ref>(), 24);
+        assert_eq!(size_of::<Ref>(), 16);
     }
 }

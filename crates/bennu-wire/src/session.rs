@@ -79,7 +79,10 @@ pub struct Session {
     channels: Channels,
     actions: Actions,
     /// What waited for joins that are decided now, to be taken once more.
-    /// Rare, so it's a pointer.
+    #[expect(
+        clippy::box_collection,
+        reason = "a pointer costs an idle connection less"
+    )]
     replay: Option<Box<VecDeque<Message>>>,
     /// What all the joining channels' queues hold together.
     load: Load,

@@ -4,7 +4,7 @@ use std::{
     any::{Any, type_name},
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU8, Ordering},
     },
 };
@@ -38,23 +38,26 @@ pub struct Context<C: Channel> {
     conn: Arc<Conn>,
     socket: Arc<C::Socket>,
     route: Arc<Route<C::Socket>>,
-    topic: Topic,
+    /// While the channel is joined: also where its topic is.
+    subscription: Option<Subscription>,
     /// The channel's own join_ref: what its replies and pushes carry.
     join_ref: Ref,
     /// The ref of the event being handled.
     r#ref: Ref,
+    /// What few channels have, or only for a short time.
+    rest: OnceLock<Box<Rest>>,
     id: ChannelId,
     ending: AtomicU8,
-    subscription: Option<Subscription>,
-    /// Only while joining, or with subscriptions to further topics.
-    extra: Mutex<Option<Box<Extra>>>,
 }
 
 #[derive(Default)]
-struct Extra {
+struct Rest {
+    /// While the channel isn't subscribed to it: before it has joined, and when it ends.
+    topic: Option<Topic>,
     /// What the join callback wants sent, until the join is replied to.
-    held: Option<Vec<Effect>>,
-    relays: Vec<Subscription>,
+    held: Mutex<Option<Vec<Effect>>>,
+    /// Subscriptions to further topics.
+    relays: Mutex<Vec<Subscription>>,
 }
 
 enum Effect {
@@ -82,21 +85,21 @@ impl<C: Channel> Context<C> {
         join_ref: Ref,
         id: ChannelId,
     ) -> Self {
-        let extra = Extra {
-            held: Some(Vec::new()),
-            relays: Vec::new(),
+        let rest = Rest {
+            topic: Some(topic),
+            held: Mutex::new(Some(Vec::new())),
+            relays: Mutex::default(),
         };
         Self {
             conn,
             socket,
             route,
-            topic,
+            subscription: None,
             join_ref,
             r#ref: Ref::NULL,
+            rest: OnceLock::from(Box::new(rest)),
             id,
             ending: AtomicU8::new(0),
-            subscription: None,
-            extra: Mutex::new(Some(Box::new(extra))),
         }
     }
 
@@ -109,7 +112,16 @@ impl<C: Channel> Context<C> {
     /// The topic that was joined.
     #[must_use]
     pub fn topic(&self) -> &Topic {
-        &self.topic
+        let rest = || self.rest.get().and_then(|it| it.topic.as_ref());
+        match self
+            .subscription
+            .as_ref()
+            .map(Subscription::topic)
+            .or_else(rest)
+        {
+            Some(topic) => topic,
+            None => unreachable!("a channel has its topic from its subscription or keeps it"),
+        }
     }
 
     /// What the route of this channel was given by [`Routes::channel_with`](crate::Routes::channel_with), if
@@ -128,7 +140,7 @@ impl<C: Channel> Context<C> {
     /// V1, or topic or event are longer than 255 bytes) ends the channel with `phx_error`, as in Phoenix.
     pub fn push(&self, event: &str, payload: &(impl Serialize + ?Sized)) {
         let frame = Payload::new(payload).and_then(|payload| {
-            let (topic, r#ref) = (self.topic.as_str().into(), &Ref::NULL);
+            let (topic, r#ref) = (self.topic().as_str().into(), Ref::null());
             encode(
                 self.conn.encoding(),
                 &Outgoing::Push {
@@ -163,11 +175,10 @@ impl<C: Channel> Context<C> {
     /// the same topic changes nothing.
     pub fn subscribe(&self, topic: impl Into<Topic>) {
         let topic = topic.into();
-        let mut extra = self.extra();
-        let extra = extra.get_or_insert_default();
-        if extra.relays.iter().all(|it| *it.topic() != topic) {
+        let mut relays = lock(&self.rest.get_or_init(Box::default).relays);
+        if relays.iter().all(|it| *it.topic() != topic) {
             let relay = Arc::new(Relay::all(self.conn.clone()));
-            extra.relays.push(
+            relays.push(
                 self.conn
                     .pubsub()
                     .subscribe(topic, relay, u64::from(self.id.get())),
@@ -177,8 +188,8 @@ impl<C: Channel> Context<C> {
 
     /// Ends a subscription made by [`subscribe`](Self::subscribe).
     pub fn unsubscribe(&self, topic: &str) {
-        if let Some(extra) = self.extra().as_mut() {
-            extra.relays.retain(|it| it.topic().as_str() != topic);
+        if let Some(rest) = self.rest.get() {
+            lock(&rest.relays).retain(|it| it.topic().as_str() != topic);
         }
     }
 
@@ -192,7 +203,7 @@ impl<C: Channel> Context<C> {
             conn: self.conn.clone(),
             join_ref: self.join_ref.clone(),
             r#ref: self.r#ref.clone(),
-            topic: self.topic.clone(),
+            topic: self.topic().clone(),
         })
     }
 
@@ -221,7 +232,7 @@ impl<C: Channel> Context<C> {
         match Payload::new(payload) {
             Ok(payload) => {
                 let broadcast = Arc::new(Broadcast::new(
-                    self.topic.clone(),
+                    self.topic().clone(),
                     event.to_owned(),
                     payload,
                 ));
@@ -232,11 +243,10 @@ impl<C: Channel> Context<C> {
     }
 
     fn apply(&self, effect: Effect) {
-        // Only the join callback finds the lock's content set to held effects, and nobody else has a context
-        // of a joining channel.
-        if let Some(held) = self.extra().as_mut().and_then(|it| it.held.as_mut()) {
-            held.push(effect);
-            return;
+        if let Some(rest) = self.rest.get()
+            && let Some(held) = &mut *lock(&rest.held)
+        {
+            return held.push(effect);
         }
         match (effect, &self.subscription) {
             (Effect::Push(frame), _) => self.conn.send(frame),
@@ -255,22 +265,18 @@ impl<C: Channel> Context<C> {
                 Some(place),
             ) => place.broadcast_from(&broadcast),
             // In `terminate` the channel has left its topic already.
-            (Effect::Broadcast { broadcast, .. }, None) => self.conn.pubsub().broadcast(broadcast),
+            (Effect::Broadcast { broadcast, .. }, None) => self.conn.pubsub().broadcast(&broadcast),
         }
     }
 
     fn unencodable(&self, event: &str, error: &EncodeError) {
-        tracing::error!(channel = type_name::<C>(), topic = %self.topic, event, %error, "failed to encode a payload");
+        tracing::error!(channel = type_name::<C>(), topic = %self.topic(), event, %error, "failed to encode a payload");
         self.fail();
     }
 
     fn end(&self, ending: Ending) {
         // A failure isn't made good by a stop.
         self.ending.fetch_max(ending as u8, Ordering::Relaxed);
-    }
-
-    fn extra(&self) -> MutexGuard<'_, Option<Box<Extra>>> {
-        self.extra.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -290,23 +296,21 @@ impl<C: Channel> Context<C> {
 
     /// The join was replied to: the channel hears its topic, and what the join held back goes out.
     pub(crate) fn joined(&mut self, pubsub: &PubSub) {
-        let key = u64::from(self.id.get());
+        let (key, topic) = (u64::from(self.id.get()), self.topic().clone());
         self.subscription = Some(match C::INTERCEPT {
-            [] => pubsub.subscribe(self.topic.clone(), self.conn.clone(), key),
-            events => pubsub.subscribe(
-                self.topic.clone(),
-                Arc::new(Relay::some(self.conn.clone(), events)),
-                key,
-            ),
-        });
-        let held = {
-            let extra = self.extra.get_mut().unwrap_or_else(PoisonError::into_inner);
-            let held = extra.as_mut().and_then(|it| it.held.take());
-            if extra.as_ref().is_some_and(|it| it.relays.is_empty()) {
-                *extra = None;
+            [] => pubsub.subscribe(topic, self.conn.clone(), key),
+            events => {
+                pubsub.subscribe(topic, Arc::new(Relay::some(self.conn.clone(), events)), key)
             }
-            held
+        });
+        let Some(mut rest) = self.rest.take() else {
+            return;
         };
+        rest.topic = None;
+        let held = lock(&rest.held).take();
+        if !lock(&rest.relays).is_empty() {
+            self.rest = OnceLock::from(rest);
+        }
         for effect in held.into_iter().flatten() {
             self.apply(effect);
         }
@@ -314,22 +318,23 @@ impl<C: Channel> Context<C> {
 
     /// The channel hears nothing any more.
     pub(crate) fn unsubscribed(&mut self) {
+        let topic = self.topic().clone();
         self.subscription = None;
-        *self.extra() = None;
+        self.rest = OnceLock::from(Box::new(Rest {
+            topic: Some(topic),
+            ..Rest::default()
+        }));
     }
 
     /// Sends what `handle_in` answered to the event being handled.
-    pub(crate) fn reply(&self, Answer { status, response }: Answer) {
-        let sent = response.and_then(|response| {
-            self.conn.push(&Outgoing::Reply {
-                join_ref: &self.join_ref,
-                r#ref: &self.r#ref,
-                topic: self.topic.as_str().into(),
-                status: &status,
-                response: &response,
-            })
-        });
-        if let Err(error) = sent {
+    pub(crate) fn reply(&self, answer: Answer) {
+        if let Err(error) = reply(
+            &self.conn,
+            &self.join_ref,
+            &self.r#ref,
+            self.topic(),
+            answer,
+        ) {
             self.unencodable("a reply", &error);
         }
     }
@@ -354,24 +359,35 @@ pub struct ReplyTo {
 }
 
 impl ReplyTo {
-    /// Sends `reply`. Nothing happens when the connection is gone; a response that can't be encoded is logged.
-    pub fn reply(&self, reply: Reply) {
-        let Some(Answer { status, response }) = reply.0 else {
-            return;
-        };
-        let sent = response.and_then(|response| {
-            self.conn.push(&Outgoing::Reply {
-                join_ref: &self.join_ref,
-                r#ref: &self.r#ref,
-                topic: self.topic.as_str().into(),
-                status: &status,
-                response: &response,
-            })
-        });
-        if let Err(error) = sent {
+    /// Sends a reply. Nothing happens when the connection is gone; a response that can't be encoded is logged.
+    pub fn reply(&self, answer: Reply) {
+        let Some(answer) = answer.0 else { return };
+        if let Err(error) = reply(&self.conn, &self.join_ref, &self.r#ref, &self.topic, answer) {
             tracing::error!(topic = %self.topic, %error, "failed to encode a reply");
         }
     }
+}
+
+fn reply(
+    conn: &Conn,
+    join_ref: &Ref,
+    r#ref: &Ref,
+    topic: &Topic,
+    Answer { status, response }: Answer,
+) -> Result<(), EncodeError> {
+    let response = &response?;
+    let topic = topic.as_str().into();
+    conn.push(&Outgoing::Reply {
+        join_ref,
+        r#ref,
+        topic,
+        status: &status,
+        response,
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sends `Info` to a channel from any task: see [`Context::handle`]. It doesn't keep the connection alive.
@@ -428,7 +444,7 @@ impl std::error::Error for SendError {}
 impl<C: Channel> fmt::Debug for Context<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
-            .field("topic", &self.topic)
+            .field("topic", self.topic())
             .field("id", &self.id)
             .finish_non_exhaustive()
     }

@@ -13,7 +13,7 @@ use tower::ServiceExt;
 
 use crate::{
     RawSocket, Routes, Socket, SocketOptions,
-    runtime::{Mount, drain},
+    runtime::{Counter, Counters, Mount, drain},
     transport::{Accept, ChannelSockets, RawSockets, websocket},
 };
 
@@ -140,7 +140,6 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
 
 impl<A> Endpoint<A> {
     /// The routes of all mounted sockets, to be merged into or nested in the application's router.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }
@@ -182,7 +181,7 @@ impl<A> Endpoint<A> {
         payload: &(impl Serialize + ?Sized),
     ) {
         if let Some(broadcast) = encoded(topic.into(), event, payload) {
-            self.pubsub.broadcast(broadcast);
+            self.pubsub.broadcast(&broadcast);
         }
     }
 
@@ -241,11 +240,45 @@ impl<A> Endpoint<A> {
         self.mounts.iter().map(|it| it.len()).sum()
     }
 
-    /// How many topics have subscribers on this node.
+    /// What is there, and what happened since the start, on this node.
     #[must_use]
-    pub fn topics(&self) -> usize {
-        self.pubsub.topics()
+    pub fn stats(&self) -> Stats {
+        let count = |counter: fn(&Counters) -> &Counter| {
+            self.mounts
+                .iter()
+                .map(|it| counter(&it.counters).get())
+                .sum()
+        };
+        Stats {
+            connections: self.connections(),
+            topics: self.pubsub.topics(),
+            slow_consumers_closed: count(|it| &it.overflow_closed),
+            messages_dropped: count(|it| &it.overflow_dropped),
+            mail_dropped: count(|it| &it.mail_dropped),
+            broadcasts_skipped: count(|it| &it.broadcasts_skipped),
+            events_undecodable: count(|it| &it.events_undecodable),
+        }
     }
+}
+
+/// What an endpoint holds and has met: see [`Endpoint::stats`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections that are open.
+    pub connections: usize,
+    /// Topics that have subscribers.
+    pub topics: usize,
+    /// Connections closed because their client read too slowly ([`Overflow::Close`](crate::Overflow)).
+    pub slow_consumers_closed: u64,
+    /// Messages dropped because a client read too slowly.
+    pub messages_dropped: u64,
+    /// Messages to channels, and intercepted broadcasts, dropped because too many waited.
+    pub mail_dropped: u64,
+    /// Broadcasts that a subscriber's serializer couldn't carry, and any messages that long-polling couldn't.
+    pub broadcasts_skipped: u64,
+    /// Events without a ref that didn't decode.
+    pub events_undecodable: u64,
 }
 
 /// Encodes before anyone gets anything.

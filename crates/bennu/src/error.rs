@@ -48,10 +48,6 @@ enum Cause {
 /// assert_eq!(detailed.to_string(), r#"refused with {"after_ms":500}"#);
 /// ```
 #[must_use]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "callers build the reason where they refuse"
-)]
 pub fn refuse(reason: impl Serialize) -> Error {
     match Payload::new(&reason) {
         Ok(payload) if payload.as_json().is_some_and(|it| it.starts_with('"')) => {

@@ -52,10 +52,6 @@ impl Reply {
     }
 
     /// A status of one's own with a response.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "callers build the response where they reply"
-    )]
     pub fn status(status: impl Into<Cow<'static, str>>, response: impl Serialize) -> Self {
         Self(Some(Answer {
             status: status.into(),

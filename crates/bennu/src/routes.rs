@@ -29,6 +29,7 @@ use crate::{
 ///     .channel::<Room>("room:*")           // every other topic that starts with "room:"
 /// # }
 /// ```
+#[must_use]
 pub struct Routes<S: Socket> {
     table: Vec<Arc<Route<S>>>,
 }

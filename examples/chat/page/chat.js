@@ -25,9 +25,10 @@ let typingSentAt = 0;
 
 function connect() {
   state = { kind: "connecting" };
-  // An error before the connection opens may mean that nobody is there, or that we were refused: a WebSocket can't
+  // An error before the first opening may mean that nobody is there, or that we were refused: a WebSocket can't
   // tell. So the page itself is asked for; when it is there and the next try fails too, it was a refusal.
   let answered = false;
+  let opened = false;
   socket = new Socket("/socket", {
     params: () => ({ name: me }),
     heartbeatIntervalMs: 15_000,
@@ -42,7 +43,7 @@ function connect() {
   const connection = socket;
   const ifCurrent = (handle) => (event) => connection === socket && handle(event);
   connection.onOpen(ifCurrent(() => {
-    answered = false;
+    opened = true;
     state = { kind: "online" };
     sessionStorage.setItem("name", me);
     enterPage();
@@ -55,7 +56,7 @@ function connect() {
     showCurrent();
   }));
   connection.onError(ifCurrent(async () => {
-    if (state.kind === "online") return;
+    if (opened) return;
     if (answered) return refused();
     answered = await pageAnswers();
     if (!answered && state.kind === "connecting") {
@@ -176,6 +177,7 @@ function deliver(room, id) {
     room.fail(id, reason);
     show(room);
   };
+  if (room.refused) return fail(room.refused);
   channels
     .get(room)
     ?.push("new_msg", { id, body })

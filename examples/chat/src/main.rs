@@ -7,9 +7,9 @@ mod page;
 mod room;
 mod rooms;
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc};
+use std::{net::IpAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
-use bennu::{ConnectInfo, Endpoint, Result, Routes, Socket, refuse};
+use bennu::{ConnectInfo, Endpoint, Routes, Socket, refuse};
 use clap::Parser;
 use room::Room;
 use rooms::Rooms;
@@ -54,7 +54,7 @@ impl Socket for Person {
         routes.channel::<Room>("room:*")
     }
 
-    async fn connect(rooms: &Arc<Rooms>, params: Params, _: &ConnectInfo) -> Result<Self> {
+    async fn connect(rooms: &Arc<Rooms>, params: Params, _: &ConnectInfo) -> bennu::Result<Self> {
         let name = params.name.trim();
         if name.is_empty() || name.chars().count() > NAME_CHARS_MAX {
             return Err(refuse("a name has 1 to 20 characters"));
@@ -67,26 +67,44 @@ impl Socket for Person {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "says where it listens")]
-async fn main() -> std::io::Result<()> {
+#[expect(clippy::print_stderr, reason = "one line says why it doesn't start")]
+async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    let options = Options::parse();
-    let endpoint = Endpoint::new(Rooms::default()).socket::<Person>("/socket");
-    let router = page::routes(options.phoenix_js).merge(endpoint.router());
+    match serve(&Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
 
-    let listener = tokio::net::TcpListener::bind((options.bind, options.port)).await?;
-    let address = listener.local_addr()?;
-    println!("listening on {address}");
-    println!("the chat is at http://localhost:{}", address.port());
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move {
-            interrupted().await;
-            endpoint.drain().await;
-        })
+#[expect(clippy::print_stdout, reason = "says where it listens")]
+async fn serve(options: &Options) -> Result<(), String> {
+    let page = page::routes(options.phoenix_js.as_deref())
+        .map_err(|error| format!("failed to read the file given by --phoenix-js: {error}"))?;
+    let endpoint = Endpoint::new(Rooms::default()).socket::<Person>("/socket");
+    let router = page.merge(endpoint.router());
+
+    let (bind, port) = (options.bind, options.port);
+    let listening = async {
+        let listener = tokio::net::TcpListener::bind((bind, port)).await?;
+        let address = listener.local_addr()?;
+        println!("listening on {address}");
+        println!("the chat is at http://localhost:{}", address.port());
+        axum::serve(listener, router)
+            .with_graceful_shutdown(async move {
+                interrupted().await;
+                endpoint.drain().await;
+            })
+            .await
+    };
+    listening
         .await
+        .map_err(|error| format!("failed to serve on {bind}:{port}: {error}"))
 }
 
 /// Waits for SIGTERM, or for ctrl-c.

@@ -1,8 +1,13 @@
 //! The page, kept in the program, and the JavaScript client that it uses.
 
-use std::path::{Path, PathBuf};
+use std::{fs, io, path::Path};
 
-use axum::{Router, http::header, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    body::Bytes,
+    http::header,
+    routing::{MethodRouter, get},
+};
 
 /// Where `cargo xtask test` installs Phoenix's client.
 const INSTALLED: &str = concat!(
@@ -16,13 +21,14 @@ const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// The page's routes, with the client at `phoenix_js`, or the one that is installed, or our own small one.
-pub(crate) fn routes(phoenix_js: Option<PathBuf>) -> Router {
-    let file = phoenix_js.unwrap_or_else(|| Path::new(INSTALLED).to_owned());
-    let client = std::fs::read_to_string(file)
-        .unwrap_or_else(|_| include_str!("../page/phoenix-lite.js").to_owned());
-    let asset =
-        |content_type: &'static str, text: &'static str| get(move || serve(content_type, text));
-    Router::new()
+pub(crate) fn routes(phoenix_js: Option<&Path>) -> io::Result<Router> {
+    let client = match phoenix_js {
+        Some(file) => fs::read_to_string(file)?,
+        None => fs::read_to_string(INSTALLED)
+            .unwrap_or_else(|_| include_str!("../page/phoenix-lite.js").to_owned()),
+    };
+    let client = Bytes::from(client);
+    Ok(Router::new()
         .route("/", asset(HTML, include_str!("../page/index.html")))
         .route(
             "/assets/chat.css",
@@ -44,18 +50,16 @@ pub(crate) fn routes(phoenix_js: Option<PathBuf>) -> Router {
             "/assets/bennu.svg",
             asset(SVG, include_str!("../page/bennu.svg")),
         )
-        .route(
-            "/assets/phoenix.mjs",
-            get(move || serve(JS, client.clone())),
-        )
+        .route("/assets/phoenix.mjs", asset(JS, client)))
 }
 
-async fn serve(content_type: &'static str, text: impl Into<axum::body::Body>) -> impl IntoResponse {
-    (
-        [
+fn asset(content_type: &'static str, content: impl Into<Bytes>) -> MethodRouter {
+    let content = content.into();
+    get(move || async move {
+        let headers = [
             (header::CONTENT_TYPE, content_type),
             (header::CACHE_CONTROL, "no-cache"),
-        ],
-        text.into(),
-    )
+        ];
+        (headers, content)
+    })
 }

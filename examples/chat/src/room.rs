@@ -62,7 +62,8 @@ impl Channel for Room {
         if name.trim().is_empty() || name.len() > ROOM_NAME_BYTES_MAX {
             return Err(refuse("a room's name has 1 to 64 bytes"));
         }
-        let (seat, history, members) = cx.socket().rooms.enter(name);
+        let entered = cx.socket().rooms.enter(name);
+        let (seat, history, members) = entered.ok_or_else(|| refuse("there are too many rooms"))?;
         cx.broadcast_from(
             "user_joined",
             &CameOrWent {
@@ -90,10 +91,8 @@ impl Channel for Room {
                 if id.is_empty() || id.len() > ID_BYTES_MAX {
                     return Err(refuse("a message's id has 1 to 64 bytes"));
                 }
-                let said = Arc::new(Said::now(id.clone(), name, body.to_owned()));
-                if rooms.remember(self.seat.room(), &said) {
-                    cx.broadcast("new_msg", &said);
-                }
+                let said = Said::now(id.clone(), name, body.to_owned());
+                rooms.say(self.seat.room(), said, |said| cx.broadcast("new_msg", said));
                 Ok(Reply::with(Sent { id }))
             }
             In::Typing => {

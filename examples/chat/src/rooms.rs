@@ -74,17 +74,14 @@ impl Drop for Seat {
 }
 
 impl Rooms {
-    /// One more in the room: its place, the room's last messages, and how many are there now.
-    pub(crate) fn enter(self: &Arc<Self>, name: &str) -> (Seat, Vec<Arc<Said>>, usize) {
+    /// One more in the room: its place, the room's last messages, and how many are there now. `None` when there
+    /// are as many rooms as can be, with somebody in each.
+    pub(crate) fn enter(self: &Arc<Self>, name: &str) -> Option<(Seat, Vec<Arc<Said>>, usize)> {
         let mut rooms = self.lock();
         if rooms.len() >= ROOMS_KEPT && !rooms.contains_key(name) {
-            let empty = rooms
-                .iter()
-                .find(|(_, it)| it.members == 0)
-                .map(|(name, _)| name.clone());
-            if let Some(empty) = empty {
-                rooms.remove(&empty);
-            }
+            let empty = rooms.iter().find(|(_, it)| it.members == 0);
+            let empty = empty.map(|(name, _)| name.clone())?;
+            rooms.remove(&empty);
         }
         let room = rooms.entry(name.to_owned()).or_default();
         room.members += 1;
@@ -92,11 +89,12 @@ impl Rooms {
             rooms: self.clone(),
             room: name.to_owned(),
         };
-        (seat, room.history.iter().cloned().collect(), room.members)
+        Some((seat, room.history.iter().cloned().collect(), room.members))
     }
 
-    /// Remembers a message. False when it's known already: the client sent it again.
-    pub(crate) fn remember(&self, name: &str, said: &Arc<Said>) -> bool {
+    /// Remembers a message and tells it on, in the same order; neither when it's known already, because the
+    /// client sent it again.
+    pub(crate) fn say(&self, name: &str, said: Said, tell: impl FnOnce(&Said)) {
         let mut rooms = self.lock();
         let room = rooms.entry(name.to_owned()).or_default();
         if room
@@ -104,13 +102,13 @@ impl Rooms {
             .iter()
             .any(|it| it.id == said.id && it.from == said.from)
         {
-            return false;
+            return;
         }
         if room.history.len() == MESSAGES_KEPT {
             room.history.pop_front();
         }
-        room.history.push_back(said.clone());
-        true
+        tell(&said);
+        room.history.push_back(Arc::new(said));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Memory>> {
@@ -123,27 +121,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_room_remembers_its_last_messages_once_each() {
+    fn a_room_remembers_and_tells_its_last_messages_once_each() {
         let rooms = Arc::new(Rooms::default());
-        for n in 0..=MESSAGES_KEPT {
-            assert!(rooms.remember("a", &Arc::new(Said::now(n.to_string(), "ada", "hi".into()))));
+        let mut told = Vec::new();
+        let ids = (0..=MESSAGES_KEPT).chain([7]);
+        for id in ids {
+            let said = Said::now(id.to_string(), "ada", "hi".into());
+            rooms.say("a", said, |it| told.push(it.id.clone()));
         }
-        assert!(!rooms.remember("a", &Arc::new(Said::now("7".into(), "ada", "again".into()))));
-        let (first, history, members) = rooms.enter("a");
+        assert!(
+            told.iter()
+                .map(|it| it.parse::<usize>().unwrap())
+                .eq(0..=MESSAGES_KEPT)
+        );
+        let (first, history, members) = rooms.enter("a").unwrap();
         assert_eq!((history.len(), members), (MESSAGES_KEPT, 1));
         assert_eq!(history[0].id, "1");
-        let (second, _, members) = rooms.enter("a");
+        let (second, _, members) = rooms.enter("a").unwrap();
         assert_eq!((members, second.others()), (2, 1));
         drop(second);
         assert_eq!(first.others(), 0);
     }
 
     #[test]
-    fn empty_rooms_make_room() {
+    fn empty_rooms_make_room_and_full_ones_do_not() {
         let rooms = Arc::new(Rooms::default());
-        for n in 0..ROOMS_KEPT + 10 {
-            drop(rooms.enter(&n.to_string()));
-        }
+        let mut seats: Vec<_> = (0..ROOMS_KEPT + 10)
+            .map(|n| rooms.enter(&n.to_string()).map(|(seat, ..)| seat))
+            .collect();
+        assert_eq!(seats.iter().flatten().count(), ROOMS_KEPT);
+        seats.remove(0);
+        assert!(rooms.enter("new").is_some());
         assert_eq!(rooms.lock().len(), ROOMS_KEPT);
     }
 }

@@ -53,7 +53,7 @@ async fn metrics(State(endpoint): State<Endpoint<()>>) -> impl IntoResponse {
     let text = format!(
         "# TYPE bennu_connections gauge\nbennu_connections {}\n# TYPE bennu_topics gauge\nbennu_topics {}\n",
         endpoint.connections(),
-        endpoint.topics()
+        endpoint.stats().topics
     );
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }

@@ -1,7 +1,7 @@
 // The chat as people use it: two of them, in two pages of a real browser.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import path from "node:path";
@@ -78,6 +78,8 @@ for (const [client, file] of Object.entries(clients)) {
     let server;
     before(async () => {
       server = await Server.start("chat", ["--phoenix-js", file]);
+      const served = await (await fetch(server.http("/assets/phoenix.mjs"))).text();
+      assert.equal(served, readFileSync(file, "utf8"), `the page doesn't get ${client}`);
     });
     after(() => server.stop());
 
@@ -164,6 +166,21 @@ for (const [client, file] of Object.entries(clients)) {
       await ada.call("Ada 🚀");
       await ada.isOnline();
       await ada.page.locator("#my-name").filter({ hasText: "Ada 🚀" }).waitFor();
+      assert.deepEqual(ada.faults, []);
+    });
+
+    test("a room that the server refuses says why", async (t) => {
+      const ada = await Person.arrive(t, server, "Ada");
+      await ada.isOnline();
+      await ada.page.getByLabel("Name of a new room").fill("鷺".repeat(30));
+      await ada.page.keyboard.press("Enter");
+      await ada.page.getByText(/doesn’t let you in here: .*64 bytes/).waitFor();
+      await ada.say("anyone?");
+      const failed = await ada.sees("anyone?", "failed");
+      await failed.getByText(/Not sent: .*64 bytes/).waitFor();
+      await ada.page.getByRole("button", { name: "Leave" }).click();
+      await ada.say("back in the lobby");
+      await ada.sees("back in the lobby");
       assert.deepEqual(ada.faults, []);
     });
 

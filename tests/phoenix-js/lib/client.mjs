@@ -1,5 +1,7 @@
 // The official client, unmodified, and what a test wants to see of it.
 
+import { readFileSync } from "node:fs";
+
 import { WebSocket } from "ws";
 
 import { Inbox, within } from "./inbox.mjs";
@@ -9,16 +11,20 @@ const REPLY_MS_MAX = 15_000;
 /** The releases under test, and what the old one can't do: its binary frames count characters as bytes, for one. */
 export const clients = [
   {
-    name: "phoenix 1.8.16",
-    module: await import("phoenix-new"),
+    ...(await installed("phoenix-new")),
     has: { authToken: true, errorReasons: true, unicodeInBinaryFrames: true },
   },
   {
-    name: "phoenix 1.6.16",
-    module: await import("phoenix-old"),
+    ...(await installed("phoenix-old")),
     has: { authToken: false, errorReasons: false, unicodeInBinaryFrames: false },
   },
 ];
+
+async function installed(alias) {
+  const description = new URL(`../node_modules/${alias}/package.json`, import.meta.url);
+  const { name, version } = JSON.parse(readFileSync(description, "utf8"));
+  return { name: `${name} ${version}`, module: await import(alias) };
+}
 
 /**
  * A socket of the client on its way to the server; it disconnects when the test ends.

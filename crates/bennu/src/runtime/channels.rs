@@ -406,7 +406,7 @@ impl<S: Socket> Driver for Channels<S> {
     }
 
     fn poll(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
-        for mail in conn.take_mail().into_iter().flat_map(|it| *it) {
+        for mail in conn.take_mail() {
             let (id, job) = match mail {
                 Mail::Info(id, info) => (id, Job::Info(info)),
                 Mail::Out(id, broadcast) => (id, Job::Out(broadcast)),

@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     borrow::Cow,
+    cell::RefCell,
     collections::VecDeque,
     fmt,
     sync::{
@@ -18,7 +19,7 @@ use bennu_wire::{Broadcast, ChannelId, EncodeError, Encoding, Framing, Outgoing}
 use bytes::Bytes;
 
 use super::{encode, mount::Mount};
-use crate::{SendError, options::Overflow};
+use crate::{Overflow, SendError, SocketOptions};
 
 /// The key under which a connection subscribes to its own id.
 pub(crate) const SOCKET_ID: u64 = u64::MAX;
@@ -41,15 +42,12 @@ pub(crate) struct Conn {
 
 #[derive(Default)]
 struct Outbox {
-    /// Frames to write, oldest first. Its storage is freed when it runs empty.
-    frames: VecDeque<Bytes>,
-    /// How much of the first frame is written already.
-    written: usize,
-    /// How many of the first frames a long-poll answer carries that isn't written to its end.
-    handed: u32,
-    /// All of `frames`.
-    bytes: usize,
-    /// Rare, so it's a pointer.
+    /// What is to be written; nothing when it's all written.
+    queue: Option<Box<Queue>>,
+    #[expect(
+        clippy::box_collection,
+        reason = "a pointer costs an idle connection less"
+    )]
     mail: Option<Box<VecDeque<Mail>>>,
     /// Why the connection is to be closed. From then on nothing is taken any more.
     close: Option<Box<Close>>,
@@ -59,6 +57,28 @@ struct Outbox {
     stirred: bool,
     /// The kernel takes no more: new frames needn't wake the task.
     blocked: bool,
+}
+
+/// Frames to write.
+#[derive(Default)]
+struct Queue {
+    /// Oldest first, never empty.
+    frames: VecDeque<Bytes>,
+    /// How much of the first frame is written already.
+    written: usize,
+    /// How many of the first frames a long-poll answer carries that isn't written to its end.
+    handed: usize,
+    /// All of `frames`.
+    bytes: usize,
+}
+
+/// Queues that a thread keeps for further use: they come and go with nearly every message.
+const QUEUES_KEPT: usize = 1024;
+/// A queue that has room for more frames than this isn't kept.
+const QUEUE_FRAMES_KEPT: usize = 64;
+
+thread_local! {
+    static QUEUES: RefCell<Vec<Box<Queue>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A message for a channel of the connection.
@@ -148,7 +168,7 @@ impl Conn {
     /// Queues a frame, within the limits. An empty one stands for a message that the transport can't carry.
     pub(crate) fn send(&self, frame: Bytes) {
         if frame.is_empty() {
-            return self.mount.counters.messages_skipped.add(1);
+            return self.mount.counters.broadcasts_skipped.add(1);
         }
         let limits = &self.mount.options;
         let mut outbox = self.lock();
@@ -156,8 +176,7 @@ impl Conn {
             return;
         }
         // One frame always fits, however long: what's judged is what waits before it.
-        if outbox.bytes > limits.queue_bytes_max || outbox.frames.len() >= limits.queue_messages_max
-        {
+        if outbox.queue.as_ref().is_some_and(|it| it.is_full(limits)) {
             match limits.overflow {
                 Overflow::Close => {
                     self.mount.counters.overflow_closed.add(1);
@@ -170,8 +189,7 @@ impl Conn {
             }
             self.mount.counters.overflow_dropped.add(1);
         }
-        outbox.bytes += frame.len();
-        outbox.frames.push_back(frame);
+        outbox.push(frame);
         if !outbox.blocked {
             stir(outbox);
         }
@@ -205,8 +223,8 @@ impl Conn {
         }
     }
 
-    pub(crate) fn take_mail(&self) -> Option<Box<VecDeque<Mail>>> {
-        self.lock().mail.take()
+    pub(crate) fn take_mail(&self) -> VecDeque<Mail> {
+        self.lock().mail.take().map_or_else(VecDeque::new, |it| *it)
     }
 
     /// Whether the connection is to be closed.
@@ -221,60 +239,54 @@ impl Conn {
 
     /// Queues the last frame of a connection that is to be closed.
     pub(crate) fn seal(&self, last: Bytes) {
-        let mut outbox = self.lock();
-        outbox.bytes += last.len();
-        outbox.frames.push_back(last);
+        self.lock().push(last);
     }
 
     /// Bytes and frames that wait to be written.
     pub(crate) fn backlog(&self) -> (usize, usize) {
-        let outbox = self.lock();
-        (outbox.bytes, outbox.frames.len())
+        self.lock()
+            .queue
+            .as_ref()
+            .map_or((0, 0), |it| (it.bytes, it.frames.len()))
     }
 
     /// Takes note that `written` bytes of the last chunk went out and says what comes next.
     pub(crate) fn next_chunk(&self, written: usize, scratch: &mut Vec<u8>) -> Chunk {
         let mut outbox = self.lock();
-        outbox.advance(written);
         outbox.blocked = false;
-        let Some(first) = outbox.frames.front() else {
-            return Chunk::Nothing;
-        };
-        if first.len() - outbox.written > GATHERED_BYTES_MAX {
-            return Chunk::Frame(first.slice(outbox.written..));
+        outbox.advance(written);
+        match &outbox.queue {
+            Some(queue) => queue.chunk(scratch),
+            None => Chunk::Nothing,
         }
-        scratch.clear();
-        scratch.extend_from_slice(first.get(outbox.written..).unwrap_or_default());
-        for frame in outbox.frames.iter().skip(1) {
-            if frame.len() > GATHERED_BYTES_MAX || scratch.len() + frame.len() > WRITE_BYTES_MAX {
-                break;
-            }
-            scratch.extend_from_slice(frame);
-        }
-        Chunk::Gathered
     }
 
     /// All that is queued, for one answer to a poll. It stays queued until it is [`handed_over`](Self::handed_over).
     pub(crate) fn hand_over(&self) -> Vec<Bytes> {
         let mut outbox = self.lock();
-        outbox.handed = u32::try_from(outbox.frames.len()).unwrap_or(u32::MAX);
-        outbox.frames.iter().cloned().collect()
+        let Some(queue) = &mut outbox.queue else {
+            return Vec::new();
+        };
+        queue.handed = queue.frames.len();
+        queue.frames.iter().cloned().collect()
     }
 
     /// The answer that was given last is written.
     pub(crate) fn handed_over(&self) {
         let mut outbox = self.lock();
-        let handed = std::mem::take(&mut outbox.handed) as usize;
-        let bytes: usize = outbox.frames.drain(..handed).map(|it| it.len()).sum();
-        outbox.bytes -= bytes;
-        if outbox.frames.is_empty() {
-            outbox.frames = VecDeque::new();
+        if let Some(queue) = &mut outbox.queue {
+            let handed = std::mem::take(&mut queue.handed);
+            let bytes: usize = queue.frames.drain(..handed).map(|it| it.len()).sum();
+            queue.bytes -= bytes;
         }
+        outbox.keep_none_empty();
     }
 
     /// The answer that was given last doesn't reach its client.
     pub(crate) fn take_back(&self) {
-        self.lock().handed = 0;
+        if let Some(queue) = &mut self.lock().queue {
+            queue.handed = 0;
+        }
     }
 
     /// Wakes the task, or has it look again.
@@ -320,6 +332,85 @@ fn stir(mut outbox: MutexGuard<'_, Outbox>) {
 }
 
 impl Outbox {
+    fn push(&mut self, frame: Bytes) {
+        let queue = self.queue.get_or_insert_with(Queue::take);
+        queue.bytes += frame.len();
+        queue.frames.push_back(frame);
+    }
+
+    fn advance(&mut self, written: usize) {
+        if let Some(queue) = &mut self.queue {
+            queue.advance(written);
+        }
+        self.keep_none_empty();
+    }
+
+    /// Drops the oldest frame that isn't on the wire.
+    fn drop_oldest(&mut self) {
+        let Some(queue) = &mut self.queue else { return };
+        if let Some(frame) = queue.frames.remove(queue.on_wire()) {
+            queue.bytes -= frame.len();
+        }
+        self.keep_none_empty();
+    }
+
+    /// Drops all frames but those on the wire.
+    fn forget_unwritten(&mut self) {
+        let Some(queue) = &mut self.queue else { return };
+        queue.frames.truncate(queue.on_wire());
+        queue.bytes = queue.frames.iter().map(Bytes::len).sum();
+        self.keep_none_empty();
+    }
+
+    fn keep_none_empty(&mut self) {
+        if self.queue.as_ref().is_some_and(|it| it.frames.is_empty()) {
+            self.queue.take().map(Queue::give_back);
+        }
+    }
+}
+
+impl Queue {
+    fn take() -> Box<Self> {
+        QUEUES.with_borrow_mut(Vec::pop).unwrap_or_default()
+    }
+
+    fn give_back(self: Box<Self>) {
+        if self.frames.capacity() <= QUEUE_FRAMES_KEPT {
+            QUEUES.with_borrow_mut(|queues| {
+                if queues.len() < QUEUES_KEPT {
+                    queues.push(self);
+                }
+            });
+        }
+    }
+
+    /// How many of the first frames are on the wire, wholly or in part.
+    fn on_wire(&self) -> usize {
+        usize::from(self.written > 0).max(self.handed)
+    }
+
+    fn is_full(&self, limits: &SocketOptions) -> bool {
+        self.bytes > limits.queue_bytes_max || self.frames.len() >= limits.queue_messages_max
+    }
+
+    fn chunk(&self, scratch: &mut Vec<u8>) -> Chunk {
+        let Some(first) = self.frames.front() else {
+            return Chunk::Nothing;
+        };
+        if first.len() - self.written > GATHERED_BYTES_MAX {
+            return Chunk::Frame(first.slice(self.written..));
+        }
+        scratch.clear();
+        scratch.extend_from_slice(first.get(self.written..).unwrap_or_default());
+        for frame in self.frames.iter().skip(1) {
+            if frame.len() > GATHERED_BYTES_MAX || scratch.len() + frame.len() > WRITE_BYTES_MAX {
+                break;
+            }
+            scratch.extend_from_slice(frame);
+        }
+        Chunk::Gathered
+    }
+
     fn advance(&mut self, mut written: usize) {
         while written > 0 {
             let Some(first) = self.frames.front() else {
@@ -335,28 +426,6 @@ impl Outbox {
             self.written = 0;
             self.frames.pop_front();
         }
-        if self.frames.is_empty() {
-            self.frames = VecDeque::new();
-        }
-    }
-
-    /// Drops the oldest frame that isn't on the wire.
-    fn drop_oldest(&mut self) {
-        if let Some(frame) = self.frames.remove(self.on_wire()) {
-            self.bytes -= frame.len();
-        }
-    }
-
-    /// How many of the first frames are on the wire, wholly or in part.
-    fn on_wire(&self) -> usize {
-        usize::from(self.written > 0).max(self.handed as usize)
-    }
-
-    /// Drops all frames but those on the wire.
-    fn forget_unwritten(&mut self) {
-        self.frames.truncate(self.on_wire());
-        self.frames.shrink_to_fit();
-        self.bytes = self.frames.iter().map(Bytes::len).sum();
     }
 }
 
@@ -371,7 +440,7 @@ impl Subscriber for Conn {
         let encoding = self.encoding;
         match broadcast.encoded(encoding, |it| encode(encoding, &Outgoing::Broadcast(it))) {
             Ok(frame) => self.send(frame.clone()),
-            Err(_) => self.mount.counters.messages_skipped.add(1),
+            Err(_) => self.mount.counters.broadcasts_skipped.add(1),
         }
     }
 }

@@ -115,7 +115,7 @@ where
         conn: Arc<Conn>,
         driver: D,
     ) -> Self {
-        let place = mount.enter(conn.clone());
+        let place = mount.enter(&conn);
         let stage = if read.is_empty() {
             Stage::Open
         } else {

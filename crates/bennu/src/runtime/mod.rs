@@ -20,5 +20,5 @@ pub(crate) use connection::{Connection, Control, Driver};
 pub(crate) use drain::drain;
 pub(crate) use frame::{encode, frame};
 pub(crate) use live::{JoinFn, join};
-pub(crate) use mount::Mount;
+pub(crate) use mount::{Counter, Counters, Mount};
 pub(crate) use raw::{RAW, Raw};

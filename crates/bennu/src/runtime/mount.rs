@@ -41,6 +41,19 @@ struct Connections {
     free: Vec<u32>,
 }
 
+impl Connections {
+    fn add(&mut self, conn: Arc<Conn>) -> u32 {
+        let free = self.free.pop();
+        if let Some((place, at)) = free.and_then(|it| Some((it, self.places.get_mut(it as usize)?)))
+        {
+            *at = Some(conn);
+            return place;
+        }
+        self.places.push(Some(conn));
+        self.places.len() as u32 - 1
+    }
+}
+
 /// What happened on a mount that nobody else tells of.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -50,8 +63,8 @@ pub(crate) struct Counters {
     pub(crate) overflow_closed: Counter,
     /// Messages to channels dropped because too many waited.
     pub(crate) mail_dropped: Counter,
-    /// Messages that a client's serializer or transport couldn't carry.
-    pub(crate) messages_skipped: Counter,
+    /// Broadcasts that a subscriber's serializer couldn't carry, and any message that long-polling couldn't.
+    pub(crate) broadcasts_skipped: Counter,
     /// Events without a ref that didn't decode.
     pub(crate) events_undecodable: Counter,
 }
@@ -121,25 +134,16 @@ impl Mount {
     }
 
     /// Adds a connection, until the place is [left](Self::leave).
-    pub(crate) fn enter(self: &Arc<Self>, conn: Arc<Conn>) -> u32 {
+    pub(crate) fn enter(self: &Arc<Self>, conn: &Arc<Conn>) -> u32 {
         if !self.sweeping.swap(true, Ordering::Relaxed) {
             tokio::spawn(sweep(Arc::downgrade(self), self.options.idle_timeout));
         }
+        let place = self.lock().add(conn.clone());
+        // Looked at behind the lock: whoever drains either finds the connection in the list, or was here first.
         if self.is_draining() {
             conn.close(Close::new(1012, "draining"));
         }
-        let mut connections = self.lock();
-        let place = connections.free.pop();
-        match place.and_then(|it| connections.places.get_mut(it as usize).map(|at| (it, at))) {
-            Some((place, at)) => {
-                *at = Some(conn);
-                place
-            }
-            None => {
-                connections.places.push(Some(conn));
-                connections.places.len() as u32 - 1
-            }
-        }
+        place
     }
 
     pub(crate) fn leave(&self, place: u32) {

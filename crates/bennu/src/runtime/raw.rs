@@ -164,7 +164,7 @@ impl<R: RawSocket> Driver for Raw<R> {
     }
 
     fn poll(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
-        for mail in conn.take_mail().into_iter().flat_map(|it| *it) {
+        for mail in conn.take_mail() {
             if let Mail::Info(_, info) = mail {
                 self.queue.push_back(Job::Info(info));
             }

@@ -76,7 +76,7 @@ pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, Panicked> {
 /// Drops a value of the user's: its `Drop` may panic as well.
 pub(crate) fn discard(value: impl Sized) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        // Dropping what was thrown may throw again; once is enough.
-        std::mem::forget(panic);
+        // What was thrown may throw when it's dropped, too. Twice is enough for anyone.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(panic)));
     }
 }

@@ -139,9 +139,13 @@ async fn admit<T: Accept>(
         StatusCode::FORBIDDEN.into_response()
     };
     let agreed = subprotocol::negotiate(&parts.headers, &mount.options).map_err(refused)?;
-    let serializer = vsn(&params)
-        .and_then(|vsn| sockets.negotiate(vsn).ok())
-        .ok_or_else(|| refused("its vsn isn't known"))?;
+    let vsn = params.text("vsn");
+    let serializer = match sockets.negotiate(vsn) {
+        // It's there, but not as a text.
+        Ok(_) if vsn.is_none() && params.contains("vsn") => Err(refused("its vsn is no text")),
+        Ok(serializer) => Ok(serializer),
+        Err(error) => Err(refused(&error.to_string())),
+    }?;
     let deflate = mount
         .options
         .compress
@@ -190,12 +194,6 @@ async fn params(parts: &mut Parts) -> Option<Params> {
         }
     }
     Some(params)
-}
-
-/// The version asked for, if any. `None` when it isn't a text.
-fn vsn(params: &Params) -> Option<Option<&str>> {
-    let vsn = params.text("vsn");
-    (vsn.is_some() || !params.contains("vsn")).then_some(vsn)
 }
 
 /// Takes the TCP stream back out of hyper where it is one: boxed IO (TLS, other listeners) costs memory.
