@@ -61,6 +61,16 @@ impl Entry {
             Self::Binary(bytes) => Frame::Binary(bytes),
         }
     }
+
+    /// Bytes of the message.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
 }
 
 impl Batch {

@@ -104,8 +104,7 @@ impl Window {
         if now < until {
             return Verdict::Wait;
         }
-        self.heard_at = now;
-        self.stage = Stage::Over;
+        self.expire(now);
         Verdict::Empty
     }
 
@@ -140,7 +139,18 @@ impl Window {
         matches!(self.stage, Stage::Waiting { .. })
     }
 
-    /// When to ask for the verdict again, or whether the client is [gone](Self::is_abandoned).
+    /// Ends a poll that has waited for the whole window. Whether there was one: it is to be answered now.
+    pub fn expire(&mut self, now: Instant) -> bool {
+        let expired = matches!(self.stage, Stage::Waiting { until } if now >= until);
+        if expired {
+            self.heard_at = now;
+            self.stage = Stage::Over;
+        }
+        expired
+    }
+
+    /// When to ask again whether a poll has [waited enough](Self::expire), and whether the client is
+    /// [gone](Self::is_abandoned).
     #[must_use]
     pub fn deadline(&self) -> Instant {
         match self.stage {
@@ -181,6 +191,10 @@ mod tests {
     /// answered. Each line's outcome is compared.
     #[track_caller]
     fn check(script: &str) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "any instant will do, and there is no other way to one"
+        )]
         let start = Instant::now();
         let mut window = Window::new(Duration::from_millis(100), start);
         let mut buffer: Vec<String> = Vec::new();
@@ -201,6 +215,7 @@ mod tests {
                     String::new()
                 }
                 ("abandoned?", None) => window.is_abandoned(now).to_string(),
+                ("expired?", None) => window.expire(now).to_string(),
                 ("deadline?", None) => (window.deadline() - start).as_millis().to_string(),
                 (poll, Some("polls")) => {
                     polls.insert(poll.to_owned(), (window.poll(now), 0));
@@ -269,6 +284,22 @@ mod tests {
              106 a gets = wait
              107 a gets = 204
              107 a gets = 204",
+        );
+    }
+
+    #[test]
+    fn a_poll_that_is_over_keeps_no_clock_running() {
+        check(
+            "0 a polls
+             99 expired? = false
+             100 deadline? = 100
+             100 expired? = true
+             100 deadline? = 150
+             100 expired? = false
+             101 send x
+             101 a gets = 204
+             102 b polls
+             102 b gets = x",
         );
     }
 

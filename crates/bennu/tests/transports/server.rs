@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bennu::{Endpoint, SocketOptions};
+use bennu::{Endpoint, LongPoll, SocketOptions};
 use tokio::{
     net::TcpListener,
     sync::{
@@ -71,8 +71,9 @@ impl Server {
 
     /// With options of the test's own for all its mounts.
     pub(crate) async fn start_with(change: impl Fn(SocketOptions) -> SocketOptions) -> Self {
-        let options = || change(SocketOptions::new());
+        let options = || change(SocketOptions::new().longpoll(LongPoll::default()));
         let endpoint = Endpoint::new(App::new())
+            .secret("a secret of the tests")
             .options(options())
             .socket::<UserSocket>("/socket")
             .socket::<AdminSocket>("/socket/admin")
