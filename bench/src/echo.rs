@@ -16,7 +16,14 @@ const TIME: Duration = Duration::from_millis(1500);
 pub(crate) fn run(plan: &Plan) -> Result<Table> {
     let mut table = Table::new(
         "Echo over TCP: pushes of 64 bytes, replied to",
-        &["a second", "floor", "ratio", "CPU us", "floor us", "ratio of CPU"],
+        &[
+            "a second",
+            "floor",
+            "ratio",
+            "CPU us",
+            "floor us",
+            "ratio of CPU",
+        ],
     );
     let threads = plan.threads.to_string();
     let server = Target::start(&["server", "--threads", &threads])?;

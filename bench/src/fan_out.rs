@@ -17,7 +17,13 @@ const TIME: Duration = Duration::from_millis(1000);
 pub(crate) fn run(plan: &Plan) -> Result<Table> {
     let mut table = Table::new(
         "Fan-out over TCP: server CPU for a delivery",
-        &["us", "floor us", "ratio", "gathering floor us", "ratio to it"],
+        &[
+            "us",
+            "floor us",
+            "ratio",
+            "gathering floor us",
+            "ratio to it",
+        ],
     );
     for subscribers in SUBSCRIBERS {
         let count = plan.scaled(subscribers);

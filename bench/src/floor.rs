@@ -36,7 +36,11 @@ struct Connection {
 pub(crate) fn serve(threads: usize) -> Result<()> {
     let data = TcpListener::bind("127.0.0.1:0")?;
     let control = TcpListener::bind("127.0.0.1:0")?;
-    println!("listening on {} {}", data.local_addr()?, control.local_addr()?);
+    println!(
+        "listening on {} {}",
+        data.local_addr()?,
+        control.local_addr()?
+    );
 
     let mut shares = Vec::new();
     for _ in 0..threads {

@@ -40,7 +40,9 @@ pub(crate) fn join_reply(topic: &str) -> Vec<u8> {
 /// A push whose text is 64 bytes long.
 pub(crate) fn echo() -> Vec<u8> {
     let body = "x".repeat(ECHO_BODY_BYTES);
-    masked(&format!(r#"["1","9","{TOPIC}","echo",{{"body":"{body}"}}]"#))
+    masked(&format!(
+        r#"["1","9","{TOPIC}","echo",{{"body":"{body}"}}]"#
+    ))
 }
 
 pub(crate) fn echo_reply() -> Vec<u8> {
@@ -74,7 +76,11 @@ fn plain(text: &str) -> Vec<u8> {
 fn masked(text: &str) -> Vec<u8> {
     let mut frame = header(text.len(), 0x80);
     frame.extend_from_slice(&MASK);
-    frame.extend(text.bytes().zip(MASK.iter().cycle()).map(|(it, mask)| it ^ mask));
+    frame.extend(
+        text.bytes()
+            .zip(MASK.iter().cycle())
+            .map(|(it, mask)| it ^ mask),
+    );
     frame
 }
 

@@ -20,20 +20,52 @@ pub(crate) fn run(plan: &Plan) -> Result<Table> {
     let one = Hello::Shared { topics: 1 };
     let many = CONNECTIONS_OF_MANY_TOPICS;
     let cases = [
-        ("bare tokio stream in a task", "bare", CONNECTIONS, Hello::Silent, None),
+        (
+            "bare tokio stream in a task",
+            "bare",
+            CONNECTIONS,
+            Hello::Silent,
+            None,
+        ),
         ("one topic, shared by all", "server", CONNECTIONS, one, None),
-        ("one topic, each its own", "server", CONNECTIONS, Hello::Own, None),
-        ("one topic, with an id", "server", CONNECTIONS, Hello::Id, None),
+        (
+            "one topic, each its own",
+            "server",
+            CONNECTIONS,
+            Hello::Own,
+            None,
+        ),
+        (
+            "one topic, with an id",
+            "server",
+            CONNECTIONS,
+            Hello::Id,
+            None,
+        ),
         ("one topic, fewer connections", "server", many, one, None),
-        ("5 topics", "server", many, Hello::Shared { topics: 5 }, Some(5)),
-        ("20 topics", "server", many, Hello::Shared { topics: 20 }, Some(20)),
+        (
+            "5 topics",
+            "server",
+            many,
+            Hello::Shared { topics: 5 },
+            Some(5),
+        ),
+        (
+            "20 topics",
+            "server",
+            many,
+            Hello::Shared { topics: 20 },
+            Some(20),
+        ),
     ];
     for (case, server, count, hello, topics) in cases {
         plan.say(case);
         let count = plan.scaled(count);
         let bytes = measure(plan, server, Clients { count, hello })?;
         let one = table.value("one topic, fewer connections", 1);
-        let further = topics.zip(one).map(|(topics, one)| (bytes - one) / f64::from(topics - 1));
+        let further = topics
+            .zip(one)
+            .map(|(topics, one)| (bytes - one) / f64::from(topics - 1));
         table.row(case, &[Some(count as f64), Some(bytes), further]);
     }
     Ok(table)

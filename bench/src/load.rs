@@ -312,5 +312,9 @@ fn expect(mut stream: &TcpStream, expected: &[u8]) -> Result<()> {
         return Ok(());
     }
     let came = String::from_utf8_lossy(&came);
-    Err(format!("expected {:?}, found {came:?}", String::from_utf8_lossy(expected)).into())
+    Err(format!(
+        "expected {:?}, found {came:?}",
+        String::from_utf8_lossy(expected)
+    )
+    .into())
 }

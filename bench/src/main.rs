@@ -96,7 +96,10 @@ impl Plan {
         if self.quick { time / 50 } else { time }
     }
 
-    #[expect(clippy::print_stderr, reason = "a run takes minutes: says what it does")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "a run takes minutes: says what it does"
+    )]
     fn say(&self, what: &str) {
         if !self.quick {
             eprintln!("measuring: {what}");
@@ -118,7 +121,9 @@ fn main() -> Result<()> {
             client::obey(data, control)
         }
         Some(Part::Million { count, share }) => child(plan.threads, async move {
-            print_line(&serde_json::to_string(&million::measure(count, share).await?)?);
+            print_line(&serde_json::to_string(
+                &million::measure(count, share).await?,
+            )?);
             Ok(())
         }),
         part => measure(part.as_ref(), &plan, json),

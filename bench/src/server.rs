@@ -99,7 +99,11 @@ pub(crate) async fn serve() -> crate::Result<()> {
     let endpoint = endpoint();
     let data = TcpListener::bind("127.0.0.1:0").await?;
     let control = TcpListener::bind("127.0.0.1:0").await?;
-    println!("listening on {} {}", data.local_addr()?, control.local_addr()?);
+    println!(
+        "listening on {} {}",
+        data.local_addr()?,
+        control.local_addr()?
+    );
     let router = endpoint.router();
     tokio::spawn(async move {
         while let Ok((stream, _)) = control.accept().await {
@@ -118,7 +122,11 @@ async fn obey(stream: TcpStream, endpoint: Endpoint<()>) -> crate::Result<()> {
     let message = NewMsg::new();
     while let Some(line) = lines.next_line().await? {
         match line.parse()? {
-            Command::Cpu => write.write_all(format!("{}\n", cpu_ns()?).as_bytes()).await?,
+            Command::Cpu => {
+                write
+                    .write_all(format!("{}\n", cpu_ns()?).as_bytes())
+                    .await?
+            }
             Command::Broadcast(n) | Command::Gather(n) => {
                 for _ in 0..n {
                     endpoint.broadcast(frame::TOPIC, frame::EVENT, &message);
@@ -134,7 +142,11 @@ async fn obey(stream: TcpStream, endpoint: Endpoint<()>) -> crate::Result<()> {
 pub(crate) async fn serve_bare() -> crate::Result<()> {
     let data = TcpListener::bind("127.0.0.1:0").await?;
     let control = TcpListener::bind("127.0.0.1:0").await?;
-    println!("listening on {} {}", data.local_addr()?, control.local_addr()?);
+    println!(
+        "listening on {} {}",
+        data.local_addr()?,
+        control.local_addr()?
+    );
     tokio::spawn(async move {
         let endpoint = Endpoint::new(());
         while let Ok((stream, _)) = control.accept().await {

@@ -48,6 +48,7 @@ pub struct Endpoint<A> {
     app: Arc<A>,
     pubsub: PubSub,
     options: SocketOptions,
+    host: Option<String>,
     /// What the tokens of long-poll sessions are signed with.
     secret: Arc<[u8]>,
     /// Tells the tokens of this run of this node from others.
@@ -64,6 +65,7 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
             app: app.into(),
             pubsub: PubSub::new(),
             options: SocketOptions::new(),
+            host: None,
             secret: Arc::new(random::<SECRET_BYTES>()),
             node: random(),
             router: Router::new(),
@@ -100,6 +102,15 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
     #[must_use]
     pub fn options(mut self, options: SocketOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// The host that web pages come from: `example.com`. To be told before sockets are mounted, as by default
+    /// only its pages [may connect](crate::CheckOrigin::host); without it pages of every host may. The host of
+    /// Phoenix's `url`.
+    #[must_use]
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.host = Some(host.into());
         self
     }
 
@@ -157,7 +168,11 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
         self.mount(path, options, sockets)
     }
 
-    fn mount(mut self, path: &str, options: SocketOptions, sockets: impl Accept) -> Self {
+    fn mount(mut self, path: &str, mut options: SocketOptions, sockets: impl Accept) -> Self {
+        options.host.clone_from(&self.host);
+        if options.check_origin.is_none() {
+            options.check_origin.clone_from(&self.options.check_origin);
+        }
         let sockets = Arc::new(sockets);
         let mount = Arc::new(Mount::new(path.to_owned(), options, self.pubsub.clone()));
         let options = &mount.options;
@@ -375,6 +390,7 @@ impl<A> Clone for Endpoint<A> {
             app: self.app.clone(),
             pubsub: self.pubsub.clone(),
             options: self.options.clone(),
+            host: self.host.clone(),
             secret: self.secret.clone(),
             node: self.node,
             router: self.router.clone(),

@@ -34,3 +34,4 @@ pub use reply::Reply;
 pub use routes::Routes;
 pub use socket::Socket;
 pub use token::{KeyDigest, SecretError, SignError, Term, Token, TokenError};
+pub use transport::{CheckOrigin, Origin, OriginError};

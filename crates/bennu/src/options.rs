@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::CheckOrigin;
+
 /// What a mounted socket allows, with the defaults named at each method.
 ///
 /// ```
@@ -28,6 +30,10 @@ pub struct SocketOptions {
     pub(crate) subprotocols: Vec<String>,
     pub(crate) drainer: Option<Drainer>,
     pub(crate) longpoll: Option<LongPoll>,
+    /// `None`: what the endpoint's options say, or else its host.
+    pub(crate) check_origin: Option<CheckOrigin>,
+    /// The endpoint's own, once the socket is mounted.
+    pub(crate) host: Option<String>,
 }
 
 /// Long-polling, for clients that a WebSocket doesn't get through to. Phoenix's `longpoll:`.
@@ -124,6 +130,8 @@ impl SocketOptions {
             subprotocols: Vec::new(),
             drainer: Some(Drainer::default()),
             longpoll: None,
+            check_origin: None,
+            host: None,
         }
     }
 
@@ -226,6 +234,13 @@ impl SocketOptions {
     /// Lets clients connect by long-polling as well: no.
     pub fn longpoll(mut self, longpoll: impl Into<Option<LongPoll>>) -> Self {
         self.longpoll = longpoll.into();
+        self
+    }
+
+    /// Which web pages may connect: what the [endpoint's options](crate::Endpoint::options) say, or else those of
+    /// the [endpoint's host](CheckOrigin::host). Phoenix's `check_origin`.
+    pub fn check_origin(mut self, check: CheckOrigin) -> Self {
+        self.check_origin = Some(check);
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use bennu::SocketOptions;
+use bennu::{CheckOrigin, OriginError, SocketOptions};
 use clap::Parser;
 
 /// Bennu's conformance server: a fixed contract for clients, load tools and fault tests.
@@ -23,9 +23,9 @@ pub(crate) struct Options {
     /// Bytes that may wait to be written to one connection. Room for two messages of 8 MB by default.
     #[arg(long, default_value_t = 16_000_000)]
     pub(crate) queue_bytes_max: usize,
-    /// Origins to accept, such as `//example.com`, separated by commas. Not yet there.
-    #[arg(long)]
-    pub(crate) check_origin: Option<String>,
+    /// Origins to accept, such as `//example.com`, separated by commas. All by default.
+    #[arg(long, value_parser = origins)]
+    pub(crate) check_origin: Option<CheckOrigin>,
     /// This node's name in a cluster. Not yet there.
     #[arg(long)]
     pub(crate) node: Option<String>,
@@ -47,7 +47,6 @@ impl Options {
     /// The first option that was given and doesn't work yet.
     pub(crate) fn unsupported(&self) -> Option<&'static str> {
         let given = [
-            ("--check-origin", self.check_origin.is_some()),
             ("--node", self.node.is_some()),
             ("--redis", self.redis.is_some()),
             ("--nats", self.nats.is_some()),
@@ -60,10 +59,16 @@ impl Options {
     }
 
     pub(crate) fn socket(&self) -> SocketOptions {
+        let check_origin = self.check_origin.clone();
         SocketOptions::new()
             .auth_token(true)
+            .check_origin(check_origin.unwrap_or_else(CheckOrigin::off))
             .idle_timeout(Duration::from_millis(self.idle_timeout_ms))
             .channels_max(self.max_channels)
             .queue_bytes_max(self.queue_bytes_max)
     }
+}
+
+fn origins(list: &str) -> Result<CheckOrigin, OriginError> {
+    CheckOrigin::list(list.split(','))
 }

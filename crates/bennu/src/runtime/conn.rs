@@ -8,7 +8,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
     task::Waker,
 };
@@ -37,8 +37,21 @@ pub(crate) struct Conn {
     deflate: bool,
     /// The mount's tick at which the client was last heard.
     heard_at: AtomicU32,
+    /// What there is in the outbox, to be seen without its lock. Written under the lock.
+    signs: AtomicU8,
+    /// The task waits and has to be woken. Set under the lock.
+    parked: AtomicBool,
     outbox: Mutex<Outbox>,
 }
+
+/// There are frames to write.
+const FRAMES: u8 = 1;
+/// There is mail.
+const MAIL: u8 = 2;
+/// The connection is to be closed.
+const CLOSE: u8 = 4;
+/// Something came to a long-poll session.
+const NUDGE: u8 = 8;
 
 #[derive(Default)]
 struct Outbox {
@@ -51,10 +64,8 @@ struct Outbox {
     mail: Option<Box<VecDeque<Mail>>>,
     /// Why the connection is to be closed. From then on nothing is taken any more.
     close: Option<Box<Close>>,
-    /// Only while the task waits.
+    /// The task's. It stays while the task runs, in the hope that it's the same the next time.
     waker: Option<Waker>,
-    /// Something came since the task last looked.
-    stirred: bool,
     /// The kernel takes no more: new frames needn't wake the task.
     blocked: bool,
 }
@@ -78,6 +89,7 @@ const QUEUES_KEPT: usize = 1024;
 const QUEUE_FRAMES_KEPT: usize = 64;
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "boxes are what connections hold")]
     static QUEUES: RefCell<Vec<Box<Queue>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -122,6 +134,8 @@ impl Conn {
             encoding,
             deflate,
             heard_at,
+            signs: AtomicU8::new(0),
+            parked: AtomicBool::new(false),
             outbox: Mutex::default(),
         }
     }
@@ -182,7 +196,7 @@ impl Conn {
                     self.mount.counters.overflow_closed.add(1);
                     outbox.forget_unwritten();
                     outbox.close = Some(Box::new(Close::new(1013, "slow consumer")));
-                    return stir(outbox);
+                    return self.stir(outbox, CLOSE);
                 }
                 Overflow::DropOldest => outbox.drop_oldest(),
                 Overflow::DropNewest => return self.mount.counters.overflow_dropped.add(1),
@@ -191,7 +205,7 @@ impl Conn {
         }
         outbox.push(frame);
         if !outbox.blocked {
-            stir(outbox);
+            self.stir(outbox, FRAMES);
         }
     }
 
@@ -201,16 +215,13 @@ impl Conn {
         if outbox.close.is_some() {
             return Err(SendError::Gone);
         }
-        if outbox
-            .mail
-            .as_ref()
-            .is_some_and(|it| it.len() >= self.mount.options.queue_messages_max)
-        {
+        let queued = outbox.mail.get_or_insert_default();
+        if queued.len() >= self.mount.options.queue_messages_max {
             self.mount.counters.mail_dropped.add(1);
             return Err(SendError::Full);
         }
-        outbox.mail.get_or_insert_default().push_back(mail);
-        stir(outbox);
+        queued.push_back(mail);
+        self.stir(outbox, MAIL);
         Ok(())
     }
 
@@ -219,17 +230,22 @@ impl Conn {
         let mut outbox = self.lock();
         if outbox.close.is_none() {
             outbox.close = Some(Box::new(close));
-            stir(outbox);
+            self.stir(outbox, CLOSE);
         }
     }
 
     pub(crate) fn take_mail(&self) -> VecDeque<Mail> {
-        self.lock().mail.take().map_or_else(VecDeque::new, |it| *it)
+        if !self.shows(MAIL) {
+            return VecDeque::new();
+        }
+        let mut outbox = self.lock();
+        self.signs.fetch_and(!MAIL, Ordering::Release);
+        outbox.mail.take().map_or_else(VecDeque::new, |it| *it)
     }
 
     /// Whether the connection is to be closed.
     pub(crate) fn is_closing(&self) -> bool {
-        self.lock().close.is_some()
+        self.shows(CLOSE)
     }
 
     /// Why the connection is to be closed, if it is.
@@ -240,6 +256,7 @@ impl Conn {
     /// Queues the last frame of a connection that is to be closed.
     pub(crate) fn seal(&self, last: Bytes) {
         self.lock().push(last);
+        self.signs.fetch_or(FRAMES, Ordering::Release);
     }
 
     /// Bytes and frames that wait to be written.
@@ -252,12 +269,18 @@ impl Conn {
 
     /// Takes note that `written` bytes of the last chunk went out and says what comes next.
     pub(crate) fn next_chunk(&self, written: usize, scratch: &mut Vec<u8>) -> Chunk {
+        if !self.shows(FRAMES) {
+            return Chunk::Nothing;
+        }
         let mut outbox = self.lock();
         outbox.blocked = false;
         outbox.advance(written);
         match &outbox.queue {
             Some(queue) => queue.chunk(scratch),
-            None => Chunk::Nothing,
+            None => {
+                self.signs.fetch_and(!FRAMES, Ordering::Release);
+                Chunk::Nothing
+            }
         }
     }
 
@@ -289,9 +312,14 @@ impl Conn {
         }
     }
 
-    /// Wakes the task, or has it look again.
+    /// Wakes the task of a long-poll session, or has it look again.
     pub(crate) fn nudge(&self) {
-        stir(self.lock());
+        self.stir(self.lock(), NUDGE);
+    }
+
+    /// The task of a long-poll session is going to look at what is queued: only what comes after this shall wake it.
+    pub(crate) fn notice(&self) {
+        self.signs.fetch_and(!(FRAMES | NUDGE), Ordering::AcqRel);
     }
 
     /// Notes that the kernel takes no more for now.
@@ -302,32 +330,44 @@ impl Conn {
     /// Prepares the task to wait. False when something came that it has not seen: then it must look again.
     pub(crate) fn park(&self, waker: &Waker) -> bool {
         let mut outbox = self.lock();
-        if std::mem::take(&mut outbox.stirred) {
+        let unwritten = match self.is_polled() {
+            true => self.shows(FRAMES | NUDGE),
+            false => outbox.queue.is_some() && !outbox.blocked,
+        };
+        if unwritten || outbox.mail.is_some() || outbox.close.is_some() {
             return false;
         }
-        outbox.waker = Some(waker.clone());
+        if !outbox.waker.as_ref().is_some_and(|it| it.will_wake(waker)) {
+            outbox.waker = Some(waker.clone());
+        }
+        self.parked.store(true, Ordering::Relaxed);
         true
     }
 
-    /// The task runs: nobody needs to wake it.
+    /// The task runs: it needs no waking.
     pub(crate) fn unpark(&self) {
-        let waker = self.lock().waker.take();
-        drop(waker);
+        self.parked.store(false, Ordering::Relaxed);
+    }
+
+    fn shows(&self, sign: u8) -> bool {
+        self.signs.load(Ordering::Acquire) & sign != 0
+    }
+
+    /// Shows that something came, and wakes the task if it waits: with the lock let go, so that the task doesn't
+    /// run into it. A task that runs will see before it parks.
+    fn stir(&self, outbox: MutexGuard<'_, Outbox>, sign: u8) {
+        self.signs.fetch_or(sign, Ordering::Release);
+        if self.parked.swap(false, Ordering::Relaxed) {
+            let waker = outbox.waker.clone();
+            drop(outbox);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Wakes the task if it waits, else notes that it has to look again. The lock is let go first, so that the
-/// woken task doesn't run into it.
-fn stir(mut outbox: MutexGuard<'_, Outbox>) {
-    let waker = outbox.waker.take();
-    outbox.stirred |= waker.is_none();
-    drop(outbox);
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }
 
@@ -363,8 +403,8 @@ impl Outbox {
     }
 
     fn keep_none_empty(&mut self) {
-        if self.queue.as_ref().is_some_and(|it| it.frames.is_empty()) {
-            self.queue.take().map(Queue::give_back);
+        if let Some(queue) = self.queue.take_if(|it| it.frames.is_empty()) {
+            queue.give_back();
         }
     }
 }

@@ -10,7 +10,7 @@ use bennu_wire::{Encoding, Framing};
 use futures_util::FutureExt;
 use http::{StatusCode, header, request::Parts};
 
-use super::Accept;
+use super::{Accept, origin};
 use crate::{
     ConnectInfo, Error,
     params::Params,
@@ -74,6 +74,11 @@ pub(crate) async fn params(mount: &Mount, parts: &mut Parts) -> Result<Params, R
         }
     }
     Ok(params)
+}
+
+/// Whether the page that connects may do so.
+pub(crate) fn origin(mount: &Mount, parts: &Parts) -> Result<(), Refusal> {
+    origin::check(parts, &mount.options).map_err(|why| Refusal::forbidden(mount, &why))
 }
 
 /// Negotiates the version, and asks the socket.

@@ -76,6 +76,9 @@ pub(crate) fn route<T: Accept>(
 impl<T: Accept> LongPolling<T> {
     async fn answer(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
+        if let Err(refusal) = admit::origin(&self.mount, &parts) {
+            return Answer::Refused(refusal).into_response();
+        }
         let answer = match (&parts.method, self.session(&parts)) {
             (_, Err(refusal)) => Answer::Refused(refusal),
             (&Method::GET, Ok(Some(session))) => {

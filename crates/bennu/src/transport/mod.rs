@@ -3,7 +3,9 @@
 mod accept;
 mod admit;
 pub(crate) mod longpoll;
+mod origin;
 mod subprotocol;
 pub(crate) mod websocket;
 
 pub(crate) use accept::{Accept, ChannelSockets, RawSockets};
+pub use origin::{CheckOrigin, Origin, OriginError};

@@ -122,6 +122,7 @@ async fn admit<T: Accept>(
 ) -> Result<Client<T::Driver>, Response> {
     let status = |refusal: Refusal| refusal.response();
     let params = admit::params(mount, &mut parts).await.map_err(status)?;
+    admit::origin(mount, &parts).map_err(status)?;
     let agreed = subprotocol::negotiate(&parts.headers, &mount.options)
         .map_err(|why| status(Refusal::forbidden(mount, why)))?;
     let deflate = mount

@@ -1,21 +1,15 @@
 //! What only long-polling does: sessions, their tokens, and the headers of answers.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
 use axum::body::Body;
-use base64::{Engine, engine::general_purpose::STANDARD};
-use bennu::{LongPoll as Options, Overflow};
-use bytes::Bytes;
-use futures_util::{
-    StreamExt,
-    future::{Either, select},
-};
+use bennu::LongPoll as Options;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Address, Client, Event, Frame, Transport},
-    longpoll::{Answer, Http, LongPoll},
+    client::Address,
+    longpoll::{Answer, Http},
     server::Server,
 };
 
@@ -144,6 +138,22 @@ async fn a_refusal_is_told_in_the_body() {
         assert_eq!(answer.http_status, StatusCode::OK, "{query}");
         assert_eq!(answer.body, json!({"status": 403}), "{query}");
     }
+}
+
+/// Not at its beginning only.
+#[tokio::test]
+async fn pages_of_other_origins_cant_use_a_session() {
+    let server = Server::start().await;
+    let at = |origin| http_at(&server, "/pages?vsn=2.0.0").header("origin", origin);
+    let allowed = at("https://example.com");
+    let token = token(&allowed.get().await).to_owned();
+    let refused = at("https://other.com").token(&token);
+    for method in [Method::GET, Method::POST, Method::OPTIONS] {
+        let answer = refused.request(method.clone(), JOIN).await;
+        assert_eq!(answer.http_status, StatusCode::OK, "{method}");
+        assert_eq!(answer.body, json!({"status": 403}), "{method}");
+    }
+    assert_eq!(allowed.token(&token).post(JOIN).await.status(), 200);
 }
 
 #[tokio::test]

@@ -1,25 +1,21 @@
 //! What only long-polling does: polls, their windows, and what waits for them.
 
-use std::{pin::pin, time::Duration};
+use std::pin::pin;
 
 use axum::body::Body;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use bennu::{LongPoll as Options, Overflow};
-use bytes::Bytes;
 use futures_util::{
     StreamExt,
     future::{Either, select},
 };
-use hyper::{Method, StatusCode};
-use serde_json::{Value, json};
+use hyper::Method;
 
 use crate::{
     client::{Address, Client, Event, Frame, Transport},
-    longpoll::{Answer, Http, LongPoll},
+    longpoll::LongPoll,
+    longpolling::{JOIN, JOINED, http_at, joined, session, token, with_window},
     server::Server,
 };
-
-use crate::longpolling::{JOIN, JOINED, http, http_at, joined, session, token, with_window};
 
 #[tokio::test]
 async fn a_poll_that_waits_in_vain_ends_with_204() {

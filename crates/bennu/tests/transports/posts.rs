@@ -1,25 +1,16 @@
 //! What only long-polling does: posted batches, their limits and their statuses.
 
-use std::{pin::pin, time::Duration};
-
 use axum::body::Body;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bennu::{LongPoll as Options, Overflow};
+use bennu::LongPoll as Options;
 use bytes::Bytes;
-use futures_util::{
-    StreamExt,
-    future::{Either, select},
-};
-use hyper::{Method, StatusCode};
+use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Address, Client, Event, Frame, Transport},
-    longpoll::{Answer, Http, LongPoll},
+    longpolling::{JOIN, http_at, joined, session, token, with_window},
     server::Server,
 };
-
-use crate::longpolling::{JOIN, JOINED, http, http_at, joined, session, token, with_window};
 
 #[tokio::test]
 async fn a_batch_is_handled_in_order() {

@@ -134,10 +134,10 @@ impl Stage<'_> {
                 let Event::Closed(closed) = &got else {
                     return Err(format!("came: {got:?}"));
                 };
-                if let Some(told) = closed.code {
-                    if told.to_string() != code || closed.reason != reason {
-                        return Err(format!("closed: {closed:?}"));
-                    }
+                if let Some(told) = closed.code
+                    && (told.to_string() != code || closed.reason != reason)
+                {
+                    return Err(format!("closed: {closed:?}"));
                 }
                 self.clients.remove(name);
             }

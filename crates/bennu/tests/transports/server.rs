@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bennu::{Endpoint, LongPoll, SocketOptions};
+use bennu::{CheckOrigin, Endpoint, LongPoll, SocketOptions};
 use tokio::{
     net::TcpListener,
     sync::{
@@ -80,6 +80,10 @@ impl Server {
             .raw_socket::<Repeater>("/raw")
             .socket_with::<UserSocket>("/auth", options().auth_token(true))
             .socket_with::<UserSocket>("/sip", options().subprotocols(["sip", "xmpp"]))
+            .socket_with::<UserSocket>(
+                "/pages",
+                options().check_origin(CheckOrigin::list(["//example.com"]).unwrap()),
+            )
             .socket_with::<UserSocket>("/two", options().channels_max(2))
             .socket_with::<UserSocket>(
                 "/of/:tenant",

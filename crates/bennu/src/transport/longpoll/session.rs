@@ -227,6 +227,7 @@ impl<D: Driver> Task<D> {
         let conn = self.session.conn.clone();
         conn.unpark();
         loop {
+            conn.notice();
             self.driver.poll(&conn, cx);
             self.receive(&conn, cx);
             loop {
