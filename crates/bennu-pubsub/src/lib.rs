@@ -16,12 +16,15 @@
 //! assert_eq!(room.recv().await.event(), "new_msg");
 //! # }
 //! ```
+//!
+//! [`tracker`] knows who is present in which topic.
 
 mod adapter;
 mod node;
 mod pubsub;
 mod receiver;
 mod subscriber;
+pub mod tracker;
 
 pub use adapter::{Adapter, InProcess};
 pub use pubsub::{PubSub, Subscription};

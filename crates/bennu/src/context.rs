@@ -1,5 +1,7 @@
 //! What a channel can do.
 
+mod presence;
+
 use std::{
     any::{Any, type_name},
     fmt,
@@ -9,13 +11,14 @@ use std::{
     },
 };
 
-use bennu_pubsub::{PubSub, Subscription};
+use bennu_pubsub::{PubSub, Subscription, tracker::Member};
 use bennu_wire::{Broadcast, ChannelId, EncodeError, Outgoing, Payload, Ref, Topic};
 use bytes::Bytes;
 use serde::Serialize;
 
 use crate::{
-    Channel,
+    Channel, Presence,
+    presence::Change,
     reply::{Answer, Reply},
     routes::Route,
     runtime::{Conn, Mail, Relay, encode},
@@ -58,6 +61,9 @@ struct Rest {
     held: Mutex<Option<Vec<Effect>>>,
     /// Subscriptions to further topics.
     relays: Mutex<Vec<Subscription>>,
+    /// What the channel tracks, for each presence it tracks with: nearly always there's one. It leaves with
+    /// this.
+    members: Mutex<Vec<Arc<Member>>>,
 }
 
 enum Effect {
@@ -66,6 +72,7 @@ enum Effect {
         broadcast: Arc<Broadcast>,
         echo: bool,
     },
+    Presence(Presence, Change),
 }
 
 /// What a callback decided about its channel's life.
@@ -88,7 +95,7 @@ impl<C: Channel> Context<C> {
         let rest = Rest {
             topic: Some(topic),
             held: Mutex::new(Some(Vec::new())),
-            relays: Mutex::default(),
+            ..Rest::default()
         };
         Self {
             conn,
@@ -250,6 +257,7 @@ impl<C: Channel> Context<C> {
         }
         match (effect, &self.subscription) {
             (Effect::Push(frame), _) => self.conn.send(frame),
+            (Effect::Presence(presence, change), _) => self.changed(&presence, change),
             (
                 Effect::Broadcast {
                     broadcast,

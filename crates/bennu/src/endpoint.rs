@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt;
 
 use crate::{
-    RawSocket, Routes, Socket, SocketOptions,
+    Presence, PresenceHandler, PresenceOptions, RawSocket, Routes, Socket, SocketOptions,
     runtime::{Counter, Counters, Mount, drain},
     transport::{
         Accept, ChannelSockets, RawSockets,
@@ -47,6 +47,7 @@ const SECRET_BYTES_MIN: usize = 20;
 pub struct Endpoint<A> {
     app: Arc<A>,
     pubsub: PubSub,
+    presence: Presence,
     options: SocketOptions,
     host: Option<String>,
     /// What the tokens of long-poll sessions are signed with.
@@ -61,9 +62,11 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
     /// An endpoint without sockets. `app` is what [`Socket::connect`] is given: pools, configuration.
     #[must_use]
     pub fn new(app: impl Into<Arc<A>>) -> Self {
+        let pubsub = PubSub::new();
         Self {
             app: app.into(),
-            pubsub: PubSub::new(),
+            presence: Presence::new("presence", &pubsub, PresenceOptions::new()),
+            pubsub,
             options: SocketOptions::new(),
             host: None,
             secret: Arc::new(random::<SECRET_BYTES>()),
@@ -77,6 +80,23 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
     #[must_use]
     pub fn adapter(mut self, adapter: impl Adapter) -> Self {
         self.pubsub = PubSub::with_adapter(Box::new(adapter));
+        self.presence = self.presence.on(&self.pubsub);
+        self
+    }
+
+    /// The limits of presences, and when large topics are told of changes. To be called before sockets are
+    /// mounted.
+    #[must_use]
+    pub fn presence_options(mut self, options: PresenceOptions) -> Self {
+        self.presence = self.presence.with_options(options, &self.pubsub);
+        self
+    }
+
+    /// Has `handler` add to presences before clients see them, or follow them. To be called before sockets
+    /// are mounted.
+    #[must_use]
+    pub fn presence_handler(mut self, handler: impl PresenceHandler) -> Self {
+        self.presence = self.presence.handled_by(handler, &self.pubsub);
         self
     }
 
@@ -174,7 +194,8 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
             options.check_origin.clone_from(&self.options.check_origin);
         }
         let sockets = Arc::new(sockets);
-        let mount = Arc::new(Mount::new(path.to_owned(), options, self.pubsub.clone()));
+        let (pubsub, presence) = (self.pubsub.clone(), self.presence.clone());
+        let mount = Arc::new(Mount::new(path.to_owned(), options, pubsub, presence));
         let options = &mount.options;
         let route = websocket::route(mount.clone(), sockets.clone());
         self = self.route(path, &options.websocket_path, route);
@@ -223,6 +244,18 @@ impl<A> Endpoint<A> {
             StatusCode::SWITCHING_PROTOCOLS => Ok(()),
             status => Err(status),
         }
+    }
+
+    /// Who is present in which topic.
+    #[must_use]
+    pub fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// The topics of this endpoint, as for a [`Presence`] beside the endpoint's own.
+    #[must_use]
+    pub fn pubsub(&self) -> &PubSub {
+        &self.pubsub
     }
 
     /// What the endpoint was made with.
@@ -389,6 +422,7 @@ impl<A> Clone for Endpoint<A> {
         Self {
             app: self.app.clone(),
             pubsub: self.pubsub.clone(),
+            presence: self.presence.clone(),
             options: self.options.clone(),
             host: self.host.clone(),
             secret: self.secret.clone(),

@@ -11,6 +11,7 @@ mod endpoint;
 mod error;
 mod options;
 mod params;
+mod presence;
 mod raw_socket;
 mod reply;
 mod routes;
@@ -19,6 +20,10 @@ mod socket;
 mod token;
 mod transport;
 
+pub use bennu_pubsub::tracker::{
+    PresenceDiff, PresenceEntry, PresenceError, PresenceMeta, PresenceOptions, PresenceRef,
+    Presences,
+};
 pub use bennu_pubsub::{Adapter, InProcess, PubSub, Receiver, Subscriber, Subscription};
 pub use bennu_wire::{Broadcast, Payload, RawEvent, Topic};
 pub use bytes::Bytes;
@@ -29,9 +34,15 @@ pub use context::{Context, Handle, ReplyTo, SendError};
 pub use endpoint::{Endpoint, Stats};
 pub use error::{Error, Result, refuse};
 pub use options::{Drainer, LongPoll, Overflow, SocketOptions};
+pub use presence::{Presence, PresenceHandler, PresenceMember};
 pub use raw_socket::{RawContext, RawControl, RawHandle, RawMessage, RawSocket};
 pub use reply::Reply;
 pub use routes::Routes;
 pub use socket::Socket;
 pub use token::{KeyDigest, SecretError, SignError, Term, Token, TokenError};
 pub use transport::{CheckOrigin, Origin, OriginError};
+
+/// The README's example, so that it's compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -39,7 +39,16 @@ pub struct SocketOptions {
 /// Long-polling, for clients that a WebSocket doesn't get through to. Phoenix's `longpoll:`.
 ///
 /// What else a mount allows holds for it as well: a session's messages wait in a queue of
-/// [`queue_bytes_max`](SocketOptions::queue_bytes_max) until they are fetched.
+/// [`queue_bytes_max`](SocketOptions::queue_bytes_max) until they are fetched. They are forgotten when an answer that
+/// carries them is written to its end, so a client that hangs up before gets them with its next poll. A client that
+/// takes binary messages as entries in Base64 asks for that by `binary=base64` with its first request; to others none
+/// are sent. Close codes and control frames don't exist.
+///
+/// A session takes 1.6 KB and a poll that waits as much again, beside the 38 KB that hyper and `axum::serve` keep for a
+/// connection (measured with mimalloc, a socket with one channel each, requests with a browser's headers).
+///
+/// Tokens of sessions are signed with the [endpoint's secret](crate::Endpoint::secret). A client says its token with
+/// each request, and a browser never does so by itself: another site's page can't speak for it.
 ///
 /// ```
 /// use bennu::{LongPoll, SocketOptions};
@@ -143,7 +152,8 @@ impl SocketOptions {
     }
 
     /// How long a client may be silent: 60 seconds. Then the connection is closed with code 1001, "idle". It
-    /// may take an eighth longer. What the server sends doesn't count. Phoenix's `timeout`.
+    /// may take an eighth longer. What the server sends doesn't count. Long-polling goes by its
+    /// [window](LongPoll::window) instead. Phoenix's `timeout`.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
         self
@@ -210,8 +220,8 @@ impl SocketOptions {
         self
     }
 
-    /// Whether clients may hand over a token as a subprotocol ([`ConnectInfo::auth_token`]): no. Phoenix's
-    /// `auth_token: true`.
+    /// Whether clients may hand over a token as a subprotocol, or over long-polling in the header
+    /// `x-phoenix-authtoken` ([`ConnectInfo::auth_token`]): no. Phoenix's `auth_token: true`.
     ///
     /// [`ConnectInfo::auth_token`]: crate::ConnectInfo::auth_token
     pub fn auth_token(mut self, auth_token: bool) -> Self {

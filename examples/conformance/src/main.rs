@@ -1,10 +1,11 @@
 //! Bennu's conformance server: a small program with a fixed contract that any Phoenix client can be pointed at.
 //!
-//! `cargo run -p conformance -- --port 4000`; `--help` lists the options. Its channels are in `room.rs` and
-//! `filtered.rs`.
+//! `cargo run -p conformance -- --port 4000`; `--help` lists the options. Its channels are in `room.rs`,
+//! `lobby.rs` and `filtered.rs`.
 
 mod filtered;
 mod http;
+mod lobby;
 mod options;
 mod room;
 mod socket;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bennu::{ConnectInfo, Result, Routes, Socket, refuse};
 use serde::Deserialize;
 
-use crate::{filtered::Filtered, room::Room};
+use crate::{filtered::Filtered, lobby::Lobby, room::Room};
 
 pub(crate) struct UserSocket {
     pub(crate) user_id: Option<String>,
@@ -24,6 +24,7 @@ impl Socket for UserSocket {
     fn channels(routes: Routes<Self>) -> Routes<Self> {
         routes
             .channel::<Room>("room:*")
+            .channel::<Lobby>("lobby:*")
             .channel::<Filtered>("filtered:*")
     }
 

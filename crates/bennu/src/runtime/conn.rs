@@ -89,7 +89,7 @@ const QUEUES_KEPT: usize = 1024;
 const QUEUE_FRAMES_KEPT: usize = 64;
 
 thread_local! {
-    #[expect(clippy::vec_box, reason = "boxes are what connections hold")]
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
     static QUEUES: RefCell<Vec<Box<Queue>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -34,6 +34,8 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 /// A client that doesn't take its replies isn't read from while this much waits for it.
 const UNREAD_BYTES_MAX: usize = 64 * 1024;
 const UNREAD_FRAMES_MAX: usize = 1024;
+/// Reads and rounds of mail before other connections of the thread have their turn.
+const ROUNDS_MAX: usize = 32;
 /// How long a closing connection may take to write what is queued, to hear its peer and to end its channels.
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -134,7 +136,7 @@ where
     /// Runs while the connection is open. An error, or the peer's end, is the reason it closes for.
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
         self.conn.unpark();
-        loop {
+        for _ in 0..ROUNDS_MAX {
             self.driver.poll(&self.conn, cx);
             if self.conn.is_closing() {
                 return Poll::Ready(Reason::Disconnected);
@@ -155,6 +157,9 @@ where
                 return Poll::Pending;
             }
         }
+        // There's always more, from the client or from channels that send to themselves: others run first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Whether the client leaves so much unread that it isn't listened to.

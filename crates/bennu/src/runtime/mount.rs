@@ -12,7 +12,7 @@ use bennu_pubsub::PubSub;
 use bennu_websocket::Config;
 
 use super::conn::{Close, Conn};
-use crate::options::SocketOptions;
+use crate::{Presence, options::SocketOptions};
 
 /// Ticks in an idle timeout: a connection is closed at most an eighth late.
 const TICKS_PER_TIMEOUT: u32 = 8;
@@ -24,6 +24,7 @@ pub(crate) struct Mount {
     pub(crate) path: String,
     pub(crate) options: SocketOptions,
     pub(crate) pubsub: PubSub,
+    pub(crate) presence: Presence,
     pub(crate) counters: Counters,
     /// For clients that don't compress, and for those that do.
     decoder_configs: [Config; 2],
@@ -83,7 +84,12 @@ impl Counter {
 }
 
 impl Mount {
-    pub(crate) fn new(path: String, options: SocketOptions, pubsub: PubSub) -> Self {
+    pub(crate) fn new(
+        path: String,
+        options: SocketOptions,
+        pubsub: PubSub,
+        presence: Presence,
+    ) -> Self {
         let config = |deflate| Config {
             frame_bytes_max: options.frame_bytes_max,
             message_bytes_max: options.message_bytes_max,
@@ -96,6 +102,7 @@ impl Mount {
             decoder_configs: [config(false), config(true)],
             options,
             pubsub,
+            presence,
             counters: Counters::default(),
             tick: AtomicU32::new(0),
             sweeping: AtomicBool::new(false),

@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::allow_attributes,
+    clippy::needless_pass_by_value,
     reason = "each test uses a part of it"
 )]
 
@@ -63,7 +64,10 @@ impl Socket for User {
     }
 }
 
-pub struct Room;
+#[derive(Default)]
+pub struct Room {
+    spins: bool,
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -74,6 +78,8 @@ pub enum In {
     Wait,
     /// Sends itself as many messages, and replies how many got through.
     Mail(usize),
+    /// Sends itself a message for each that it gets, for ever.
+    Spin,
 }
 
 impl Channel for Room {
@@ -86,7 +92,7 @@ impl Channel for Room {
         if topic.subtopic() == "slow" {
             cx.socket().0.go.notified().await;
         }
-        Ok(Self.into())
+        Ok(Self::default().into())
     }
 
     async fn handle_in(&mut self, event: In, cx: &Context<Self>) -> Result {
@@ -106,7 +112,19 @@ impl Channel for Room {
                     (0..count).filter(|_| handle.send(()).is_ok()).count(),
                 ))
             }
+            In::Spin => {
+                self.spins = true;
+                let _ = cx.handle().send(());
+                Ok(Reply::ok())
+            }
         }
+    }
+
+    async fn handle_info(&mut self, (): (), cx: &Context<Self>) -> Result<()> {
+        if self.spins {
+            let _ = cx.handle().send(());
+        }
+        Ok(())
     }
 
     async fn terminate(&mut self, reason: Reason, cx: &Context<Self>) {

@@ -14,7 +14,7 @@ use super::{
 use crate::{LongPoll, transport::admit::Refusal};
 
 /// How long a body may take to come. Phoenix's clients give up after 20 seconds.
-const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+pub(crate) const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Reads a body and has the session handle its messages, one after the other. The first that isn't handled ends it.
 pub(crate) async fn post(

@@ -24,6 +24,8 @@ use crate::{
     runtime::{Close, Conn, Driver, Mount},
 };
 
+/// Rounds of mail before other tasks of the thread have their turn.
+const ROUNDS_MAX: usize = 32;
 /// How long the channels of a session that ended may take to end.
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -226,7 +228,7 @@ impl<D: Driver> Task<D> {
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let conn = self.session.conn.clone();
         conn.unpark();
-        loop {
+        for _ in 0..ROUNDS_MAX {
             conn.notice();
             self.driver.poll(&conn, cx);
             self.receive(&conn, cx);
@@ -246,6 +248,9 @@ impl<D: Driver> Task<D> {
                 return Poll::Pending;
             }
         }
+        // Channels that send to themselves always have more: others run first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Takes what was posted. A message is handled when its driver would take another.

@@ -1,6 +1,8 @@
 //! Sessions on a clock that is moved by hand, over channels that only repeat.
 
 use std::{
+    convert::Infallible,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,13 +12,14 @@ use std::{
 };
 
 use axum::{
-    body::HttpBody,
+    body::{Body, HttpBody},
     response::{IntoResponse, Response},
 };
 use bennu_pubsub::PubSub;
 use bennu_wire::{Encoding, Frame, Framing, Serializer, longpoll::Entry};
 use bytes::Bytes;
-use futures_util::{FutureExt, future::poll_fn};
+use futures_util::{FutureExt, future::poll_fn, stream::pending};
+use http::HeaderMap;
 use tokio::{
     task::yield_now,
     time::{Instant, advance},
@@ -25,11 +28,12 @@ use tokio::{
 use super::{
     answer::Answer,
     polling::Polling,
+    post::{BODY_TIME_MAX, post},
     session::{NotHandled, Session, Task},
     sessions::Sessions,
 };
 use crate::{
-    Reason, SocketOptions,
+    LongPoll, Presence, PresenceOptions, Reason, SocketOptions,
     runtime::{Close, Conn, Driver, Mount},
 };
 
@@ -76,8 +80,10 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let mount = Mount::new("/socket".into(), SocketOptions::new(), PubSub::new());
-        let mount = Arc::new(mount);
+        let pubsub = PubSub::new();
+        let presence = Presence::new("presence", &pubsub, PresenceOptions::new());
+        let options = SocketOptions::new();
+        let mount = Arc::new(Mount::new("/socket".into(), options, pubsub, presence));
         let encoding = Encoding {
             serializer: Serializer::V2,
             framing: Framing::LongPoll,
@@ -120,8 +126,7 @@ async fn answer(polling: Polling) -> Response {
 }
 
 async fn next_chunk(response: &mut Response) -> Option<Bytes> {
-    let body = std::pin::Pin::new(response.body_mut());
-    let mut body = body;
+    let mut body = Pin::new(response.body_mut());
     let frame = poll_fn(|cx| body.as_mut().poll_frame(cx)).await?;
     Some(frame.unwrap().into_data().unwrap())
 }
@@ -276,6 +281,17 @@ async fn what_waits_for_a_busy_driver_is_limited() {
     assert_eq!(stage.session.post(large).now_or_never(), None);
     let refused = stage.post("a").now_or_never();
     assert_eq!(refused, Some(Err(NotHandled::TimedOut)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_doesnt_come_is_given_up() {
+    let stage = Stage::new();
+    let options = LongPoll::default();
+    let body = Body::from_stream(pending::<Result<Bytes, Infallible>>());
+    let began = Instant::now();
+    let answer = post(&stage.session, &options, &HeaderMap::new(), body).await;
+    assert!(matches!(answer, Answer::Status(408)));
+    assert_eq!(began.elapsed(), BODY_TIME_MAX);
 }
 
 #[tokio::test(start_paused = true)]

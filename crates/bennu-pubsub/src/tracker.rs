@@ -1,0 +1,386 @@
+//! Who is where: presences of topics, as a state that is told of events and of the time.
+//!
+//! A [`Tracker`] reads no clock and sends nothing: it is told what to track and what time it is, and is asked
+//! for [`PresenceDiff`]s to publish and for the next time to call back. A [`Roster`] drives several of them.
+//!
+//! Every change has a *version*, a number that only grows, and every tracker is the only one to make its
+//! versions. So what changed between two versions can be cut out for other nodes.
+
+mod diff;
+mod members;
+mod meta;
+mod metas;
+mod options;
+mod pending;
+mod roster;
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque, btree_map::Entry},
+    fmt,
+    ops::Bound,
+    sync::Arc,
+    time::Instant,
+};
+
+use bennu_wire::Topic;
+
+pub use diff::{PresenceDiff, PresenceEntry, Presences};
+pub use members::Listing;
+pub use meta::{Meta, PresenceMeta, PresenceRef, Replica};
+pub use options::{PresenceError, PresenceOptions};
+pub use roster::{Member, Roster};
+
+use members::{Members, entry, tracked};
+use meta::Stamp;
+use metas::Metas;
+
+/// Who tracks: what an owner tracks ends with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Owner(pub u64);
+
+/// The presences of some topics, as pure state. Phoenix's `Phoenix.Tracker.State` and `Shard`.
+///
+/// ```
+/// use std::time::Instant;
+/// use bennu_pubsub::tracker::{Meta, Owner, PresenceOptions, Replica, Tracker};
+///
+/// let now = Instant::now();
+/// let replica = Replica { node: "a".into(), start: 1 };
+/// let mut tracker = Tracker::new(&replica, "", PresenceOptions::new());
+/// let online = Meta::new(&serde_json::json!({"status": "online"}))?;
+/// let phx_ref = tracker.track(Owner(1), &"room:7".into(), "ana", &online, now)?;
+///
+/// let diff = tracker.poll_diff().unwrap();
+/// assert_eq!(
+///     serde_json::to_string(&diff)?,
+///     format!(r#"{{"joins":{{"ana":{{"metas":[{{"status":"online","phx_ref":"{phx_ref}"}}]}}}},"leaves":{{}}}}"#)
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Tracker {
+    stamp: Stamp,
+    options: PresenceOptions,
+    /// The version of the newest change.
+    version: u64,
+    topics: HashMap<Topic, Members>,
+    /// Which version an owner has under a key. In one tree for all owners, since most own one key: a map or a
+    /// list for each would cost more than what's in it.
+    places: BTreeMap<Place, u64>,
+    /// When windows end, soonest first: all are equally long. One that was ended before its time stays here.
+    deadlines: VecDeque<(Instant, Topic)>,
+    /// To be published, in this order.
+    diffs: VecDeque<PresenceDiff>,
+}
+
+type Place = (Owner, Topic, Arc<str>);
+
+impl Tracker {
+    /// A tracker without presences. `stream` tells the trackers of one replica apart: no two of them make the
+    /// same refs.
+    #[must_use]
+    pub fn new(replica: &Replica, stream: &str, options: PresenceOptions) -> Self {
+        Self {
+            stamp: Stamp::new(replica, stream),
+            options,
+            version: 0,
+            topics: HashMap::new(),
+            places: BTreeMap::new(),
+            deadlines: VecDeque::new(),
+            diffs: VecDeque::new(),
+        }
+    }
+
+    /// Adds a presence of `owner` under `key`. Phoenix's `track/5`.
+    ///
+    /// # Errors
+    /// When the owner has one there, or key or meta are too long.
+    pub fn track(
+        &mut self,
+        owner: Owner,
+        topic: &Topic,
+        key: &str,
+        meta: &Meta,
+        now: Instant,
+    ) -> Result<PresenceRef, PresenceError> {
+        self.check(key, meta)?;
+        let members = self.topics.entry(topic.clone()).or_default();
+        let shared = members
+            .keys
+            .get_key_value(key)
+            .map_or_else(|| key.into(), |(key, _)| key.clone());
+        let version = self.version + 1;
+        match self.places.entry((owner, topic.clone(), shared.clone())) {
+            Entry::Occupied(_) => return Err(PresenceError::AlreadyTracked),
+            Entry::Vacant(place) => place.insert(version),
+        };
+        self.version = version;
+        let phx_ref = self.stamp.stamp(version);
+        members.add(shared, version, 0, meta.stamped(phx_ref, None));
+        self.settle(topic, now);
+        Ok(phx_ref)
+    }
+
+    /// Replaces the meta of a presence, which becomes the newest of its key. Phoenix's `update/5`.
+    ///
+    /// # Errors
+    /// When the owner has none there, or the meta is too long.
+    pub fn update(
+        &mut self,
+        owner: Owner,
+        topic: &Topic,
+        key: &str,
+        meta: &Meta,
+        now: Instant,
+    ) -> Result<PresenceRef, PresenceError> {
+        self.check(key, meta)?;
+        let (members, place) =
+            find(&mut self.topics, owner, topic, key).ok_or(PresenceError::NotTracked)?;
+        let at = self
+            .places
+            .get_mut(&place)
+            .ok_or(PresenceError::NotTracked)?;
+        self.version += 1;
+        let version = self.version;
+        let replaced = std::mem::replace(at, version);
+        let prev = members.take(&place.2, replaced, self.stamp).unwrap_or(0);
+        let phx_ref = self.stamp.stamp(version);
+        let prev_ref = (prev != 0).then(|| self.stamp.stamp(prev));
+        members.add(place.2, version, prev, meta.stamped(phx_ref, prev_ref));
+        self.settle(topic, now);
+        Ok(phx_ref)
+    }
+
+    /// Removes a presence; true when there was one. Phoenix's `untrack/4`.
+    pub fn untrack(&mut self, owner: Owner, topic: &Topic, key: &str, now: Instant) -> bool {
+        let Some((_, place)) = find(&mut self.topics, owner, topic, key) else {
+            return false;
+        };
+        let there = self.remove(&place);
+        self.settle(topic, now);
+        there
+    }
+
+    /// Removes all presences of an owner and says how many there were: one diff for each of its topics.
+    /// Phoenix's `untrack/2`, and what happens when a tracked process ends.
+    pub fn untrack_owner(&mut self, owner: Owner, now: Instant) -> usize {
+        let first: Place = (owner, "".into(), "".into());
+        let places: Vec<Place> = self
+            .places
+            .range((Bound::Included(first), Bound::Unbounded))
+            .map(|(place, _)| place)
+            .take_while(|place| place.0 == owner)
+            .cloned()
+            .collect();
+        // The places are sorted by topic.
+        for of_topic in places.chunk_by(|a, b| a.1 == b.1) {
+            for place in of_topic {
+                self.remove(place);
+            }
+            if let Some((_, topic, _)) = of_topic.first() {
+                self.settle(topic, now);
+            }
+        }
+        places.len()
+    }
+
+    /// What is present in a topic. Phoenix's `list/2`.
+    ///
+    /// It takes `&mut self` since the tracker notes what it has shown: a presence that was listed and goes
+    /// before its window ends is among the leaves all the same.
+    pub fn list(&mut self, topic: &Topic) -> Presences {
+        let mut presences = Presences::default();
+        let stamp = self.stamp;
+        if let Some(members) = self.shown(topic) {
+            for (key, metas) in &members.keys {
+                presences.insert(key.clone(), entry(metas, stamp));
+            }
+        }
+        presences
+    }
+
+    /// As [`list`](Self::list), as a value that serializes without having been copied.
+    pub fn listing(&mut self, topic: &Topic) -> Listing<'_> {
+        Listing::new(self.shown(topic).map(|it| &*it))
+    }
+
+    /// What is present under one key. Phoenix's `get_by_key/3`.
+    pub fn get_by_key(&mut self, topic: &Topic, key: &str) -> Option<PresenceEntry> {
+        let stamp = self.stamp;
+        let metas = self.shown(topic)?.keys.get(key)?;
+        Some(entry(metas, stamp))
+    }
+
+    /// How many metas a topic has.
+    #[must_use]
+    pub fn count(&self, topic: &Topic) -> usize {
+        self.topics.get(topic).map_or(0, |it| it.len)
+    }
+
+    /// How many keys a topic has.
+    #[must_use]
+    pub fn count_keys(&self, topic: &Topic) -> usize {
+        self.topics.get(topic).map_or(0, |it| it.keys.len())
+    }
+
+    /// How many metas a key has.
+    #[must_use]
+    pub fn count_key(&self, topic: &Topic, key: &str) -> usize {
+        self.topics
+            .get(topic)
+            .and_then(|it| it.keys.get(key))
+            .map_or(0, Metas::len)
+    }
+
+    /// The next diff to publish.
+    pub fn poll_diff(&mut self) -> Option<PresenceDiff> {
+        let diff = self.diffs.pop_front();
+        if self.diffs.is_empty() {
+            self.diffs = VecDeque::new();
+        }
+        diff
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout). `None` while no window is open.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.front().map(|(deadline, _)| *deadline)
+    }
+
+    /// Ends the windows whose time has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while self.poll_timeout().is_some_and(|it| it <= now) {
+            let Some((deadline, topic)) = self.deadlines.pop_front() else {
+                return;
+            };
+            let Some(members) = self.topics.get_mut(&topic) else {
+                continue;
+            };
+            let Some(pending) = members
+                .pending
+                .as_mut()
+                .filter(|it| it.until == Some(deadline))
+            else {
+                continue;
+            };
+            pending.until = None;
+            // A window in which nothing happened isn't followed by another one.
+            if pending.is_empty() {
+                members.pending = None;
+                self.forget(&topic);
+            } else {
+                self.settle(&topic, now);
+            }
+        }
+    }
+
+    fn check(&self, key: &str, meta: &Meta) -> Result<(), PresenceError> {
+        let limits = [
+            ("key_bytes_max", self.options.key_bytes_max, key.len()),
+            ("meta_bytes_max", self.options.meta_bytes_max, meta.len()),
+        ];
+        match limits.into_iter().find(|(_, max, found)| found > max) {
+            Some((name, max, found)) => Err(PresenceError::Limit(name, max, found)),
+            None => Ok(()),
+        }
+    }
+
+    fn remove(&mut self, place: &Place) -> bool {
+        let Some(version) = self.places.remove(place) else {
+            return false;
+        };
+        // Its end is a change as well.
+        self.version += 1;
+        if let Some(members) = self.topics.get_mut(&place.1) {
+            members.take(&place.2, version, self.stamp);
+            members.forget_key(&place.2);
+        }
+        true
+    }
+
+    /// After changes to a topic: puts them into a diff, unless they are to wait for the end of a window.
+    fn settle(&mut self, topic: &Topic, now: Instant) {
+        let Some(members) = self.topics.get_mut(topic) else {
+            return;
+        };
+        let large =
+            members.len >= self.options.window_members_min && !self.options.window.is_zero();
+        if let Some(pending) = &mut members.pending
+            && !pending.is_empty()
+            && !(large && pending.until.is_some())
+        {
+            let joins = std::mem::take(&mut pending.joins);
+            let leaves = std::mem::take(&mut pending.leaves);
+            let mut diff = PresenceDiff {
+                topic: topic.clone(),
+                joins: Presences::default(),
+                leaves: Presences::default(),
+                after: Presences::default(),
+            };
+            for (version, key) in joins {
+                if let Some(json) = members.keys.get(&key).and_then(|it| it.get(version)) {
+                    diff.joins.push(&key, tracked(self.stamp, version, json));
+                }
+            }
+            for (key, meta) in leaves {
+                diff.leaves.push(&key, meta);
+            }
+            if self.options.after {
+                for key in diff.joins.keys().chain(diff.leaves.keys()) {
+                    if let Some((key, metas)) = members.keys.get_key_value(key) {
+                        diff.after.insert(key.clone(), entry(metas, self.stamp));
+                    }
+                }
+            }
+            self.diffs.push_back(diff);
+            // A topic is told of at once again when it has become small.
+            let until = large.then(|| now + self.options.window);
+            if let Some(until) = until {
+                self.deadlines.push_back((until, topic.clone()));
+            }
+            pending.until = until;
+        }
+        members.pending.take_if(|it| it.until.is_none());
+        self.forget(topic);
+    }
+
+    /// A topic without members and without a window is none.
+    fn forget(&mut self, topic: &Topic) {
+        if self
+            .topics
+            .get(topic)
+            .is_some_and(|it| it.len == 0 && it.pending.is_none())
+        {
+            self.topics.remove(topic);
+        }
+    }
+
+    fn shown(&mut self, topic: &Topic) -> Option<&mut Members> {
+        let members = self.topics.get_mut(topic)?;
+        if let Some(pending) = &mut members.pending {
+            pending.shown = self.version;
+        }
+        Some(members)
+    }
+}
+
+/// A topic, and the place of `owner` there under `key`, if the key is present at all.
+fn find<'a>(
+    topics: &'a mut HashMap<Topic, Members>,
+    owner: Owner,
+    topic: &Topic,
+    key: &str,
+) -> Option<(&'a mut Members, Place)> {
+    let members = topics.get_mut(topic)?;
+    let key = members.keys.get_key_value(key)?.0.clone();
+    Some((members, (owner, topic.clone(), key)))
+}
+
+impl fmt::Debug for Tracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracker")
+            .field("topics", &self.topics.len())
+            .field("presences", &self.places.len())
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
