@@ -72,6 +72,7 @@ impl<S: Socket> Channels<S> {
             channels_max: options.channels_max,
             joining_messages_max: options.event_queue_messages_max,
             joining_bytes_max: options.event_queue_bytes_max,
+            ..Limits::default()
         };
         let id = socket
             .id()
