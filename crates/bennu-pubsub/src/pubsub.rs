@@ -161,18 +161,25 @@ impl Subscription {
         self.publish(broadcast, false);
     }
 
+    /// As [`broadcast_from`](Self::broadcast_from), on this node only. Phoenix's `local_broadcast_from/4`.
+    pub fn local_broadcast_from(&self, broadcast: &Arc<Broadcast>) {
+        self.deliver(broadcast, false);
+    }
+
     fn publish(&self, broadcast: &Arc<Broadcast>, echo: bool) {
-        debug_assert_eq!(broadcast.topic(), self.topic());
-        self.node.broadcast(
-            broadcast,
-            Some(Origin {
-                slot: self.slot,
-                echo,
-            }),
-        );
+        self.deliver(broadcast, echo);
         if let Some(registry) = self.node.registry.upgrade() {
             registry.adapter.publish(broadcast);
         }
+    }
+
+    fn deliver(&self, broadcast: &Arc<Broadcast>, echo: bool) {
+        debug_assert_eq!(broadcast.topic(), self.topic());
+        let origin = Origin {
+            slot: self.slot,
+            echo,
+        };
+        self.node.broadcast(broadcast, Some(origin));
     }
 }
 

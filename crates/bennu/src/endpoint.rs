@@ -303,6 +303,18 @@ impl<A> Endpoint<A> {
         }
     }
 
+    /// As [`broadcast_from`](Self::broadcast_from), on this node only.
+    pub fn local_broadcast_from(
+        &self,
+        from: &Subscription,
+        event: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) {
+        if let Some(broadcast) = encoded(from.topic().clone(), event, payload) {
+            from.local_broadcast_from(&broadcast);
+        }
+    }
+
     /// Listens to a topic from application code.
     #[must_use = "dropping a receiver unsubscribes it"]
     pub fn subscribe(&self, topic: impl Into<Topic>) -> Receiver {

@@ -72,6 +72,7 @@ impl<S: Socket> Channels<S> {
             channels_max: options.channels_max,
             joining_messages_max: options.event_queue_messages_max,
             joining_bytes_max: options.event_queue_bytes_max,
+            ..Limits::default()
         };
         let id = socket
             .id()
@@ -393,10 +394,7 @@ impl<S: Socket> Driver for Channels<S> {
     ) -> Result<(), Close> {
         let message = self.serializer.decode(frame).map_err(|error| {
             tracing::debug!(%error, "a message was not understood");
-            Close {
-                code: error.cause().close_code(),
-                reason: error.to_string().into(),
-            }
+            Close::new(error.cause().close_code(), error.to_string())
         })?;
         let routes = &self.routes;
         self.session

@@ -78,6 +78,12 @@ pub enum In {
     Wait,
     /// Sends itself as many messages, and replies how many got through.
     Mail(usize),
+    /// Broadcasts "told" to another topic.
+    Tell(String),
+    /// Tracks itself under two keys.
+    Track,
+    /// Ends what it tracks.
+    UntrackAll,
     /// Sends itself a message for each that it gets, for ever.
     Spin,
 }
@@ -111,6 +117,19 @@ impl Channel for Room {
                 Ok(Reply::with(
                     (0..count).filter(|_| handle.send(()).is_ok()).count(),
                 ))
+            }
+            In::Tell(topic) => {
+                cx.broadcast_to(topic, "told", &());
+                Ok(Reply::none())
+            }
+            In::Track => {
+                cx.track("a", &json!({}))?;
+                cx.track("b", &json!({}))?;
+                Ok(Reply::none())
+            }
+            In::UntrackAll => {
+                cx.untrack_all();
+                Ok(Reply::none())
             }
             In::Spin => {
                 self.spins = true;
