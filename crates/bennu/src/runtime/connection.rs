@@ -5,7 +5,6 @@
 //! answers all that a read brought with one write.
 
 use std::{
-    borrow::Cow,
     cell::Cell,
     future::Future,
     io,

@@ -298,6 +298,16 @@ async fn a_message_that_isnt_handled_within_the_window_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_whose_messages_wait_isnt_silent() {
+    let stage = Stage::new();
+    stage.ready.store(false, Ordering::Relaxed);
+    for _ in 0..20 {
+        assert_eq!(stage.post("a").await, Err(NotHandled::TimedOut));
+    }
+    assert!(stage.is_alive());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waits_for_a_busy_driver_is_limited() {
     let stage = Stage::new();
     stage.ready.store(false, Ordering::Relaxed);
