@@ -33,7 +33,7 @@ pub use connect_info::ConnectInfo;
 pub use context::{Context, Handle, ReplyTo, SendError};
 pub use endpoint::{Endpoint, Stats};
 pub use error::{Error, Result, refuse};
-pub use options::{Drainer, Overflow, SocketOptions};
+pub use options::{Drainer, LongPoll, Overflow, SocketOptions};
 pub use presence::{Presence, PresenceHandler, PresenceMember};
 pub use raw_socket::{RawContext, RawControl, RawHandle, RawMessage, RawSocket};
 pub use reply::Reply;

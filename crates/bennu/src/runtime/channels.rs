@@ -385,22 +385,24 @@ impl Slot {
 }
 
 impl<S: Socket> Driver for Channels<S> {
-    fn receive(&mut self, frame: Frame<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
-        match self.serializer.decode(frame) {
-            Ok(message) => {
-                let routes = &self.routes;
-                self.session
-                    .receive(message, |topic| routes.find(topic).is_some());
-                self.act(conn, cx);
+    fn receive(
+        &mut self,
+        frame: Frame<'_>,
+        conn: &Arc<Conn>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Close> {
+        let message = self.serializer.decode(frame).map_err(|error| {
+            tracing::debug!(%error, "a message was not understood");
+            Close {
+                code: error.cause().close_code(),
+                reason: error.to_string().into(),
             }
-            Err(error) => {
-                tracing::debug!(%error, "a message was not understood");
-                conn.close(Close {
-                    code: error.cause().close_code(),
-                    reason: error.to_string().into(),
-                });
-            }
-        }
+        })?;
+        let routes = &self.routes;
+        self.session
+            .receive(message, |topic| routes.find(topic).is_some());
+        self.act(conn, cx);
+        Ok(())
     }
 
     fn poll(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {

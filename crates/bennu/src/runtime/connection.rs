@@ -47,8 +47,13 @@ thread_local! {
 
 /// What speaks on a connection. It sees messages, and answers through the connection's outbox.
 pub(crate) trait Driver: Send + 'static {
-    /// A message from the client.
-    fn receive(&mut self, frame: Frame<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>);
+    /// A message from the client. One that isn't any is an error that says how to close for it.
+    fn receive(
+        &mut self,
+        frame: Frame<'_>,
+        conn: &Arc<Conn>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Close>;
 
     /// A ping or pong from the client. Pings are answered already.
     fn control(&mut self, control: Control<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
@@ -236,22 +241,26 @@ where
                 Ok(decoded) => decoded,
                 Err(error) => return conn.close(Close::new(error.code(), error.reason())),
             };
-            match event {
-                None => {}
+            let received = match event {
+                None => Ok(()),
                 Some(Event::Text(text)) => driver.receive(Frame::Text(&text), conn, cx),
                 Some(Event::Binary(bytes)) => driver.receive(Frame::Binary(&bytes), conn, cx),
                 Some(Event::Ping(payload)) => {
                     conn.send(encoder::pong(&payload));
                     driver.control(Control::Ping(&payload), conn, cx);
+                    Ok(())
                 }
-                Some(Event::Pong(payload)) => driver.control(Control::Pong(&payload), conn, cx),
-                Some(Event::Close(close)) => {
-                    let code = close_reply(close.map(|(code, _)| code));
-                    return conn.close(Close {
-                        code,
-                        reason: Cow::Borrowed(""),
-                    });
+                Some(Event::Pong(payload)) => {
+                    driver.control(Control::Pong(&payload), conn, cx);
+                    Ok(())
                 }
+                Some(Event::Close(close)) => Err(Close {
+                    code: close_reply(close.map(|(code, _)| code)),
+                    reason: Cow::Borrowed(""),
+                }),
+            };
+            if let Err(close) = received {
+                return conn.close(close);
             }
             if conn.is_closing() {
                 return;
