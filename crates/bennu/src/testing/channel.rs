@@ -90,10 +90,6 @@ impl ClientChannel {
     ///
     /// When the payload can't be encoded: it fails to serialize, or is binary and the client speaks serializer V1.
     #[track_caller]
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "many events have no reply, or none that matters"
-    )]
     pub fn push(&self, event: &str, payload: impl Serialize) -> Pushed {
         let (join_ref, r#ref) = (Some(&*self.join_ref), self.client.inbox().next_ref());
         self.client
@@ -101,10 +97,6 @@ impl ClientChannel {
     }
 
     /// Leaves the topic.
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "the reply to a leave rarely matters"
-    )]
     pub fn leave(&self) -> Pushed {
         self.push(LEAVE, ())
     }

@@ -19,9 +19,9 @@ enum Shape {
     Exactly(Value),
     Bytes(Bytes),
     /// The first items; whether more may follow.
-    Array(Vec<Shape>, bool),
+    Array(Vec<Self>, bool),
     /// These members; whether there may be others.
-    Object(Vec<(String, Shape)>, bool),
+    Object(Vec<(String, Self)>, bool),
 }
 
 /// What the macros call.
