@@ -72,7 +72,7 @@ impl Receiver {
         self.subscription.topic()
     }
 
-    /// The subscription, for [`PubSub::broadcast_from`].
+    /// The subscription, for [`Subscription::broadcast_from`].
     #[must_use]
     pub fn subscription(&self) -> &Subscription {
         &self.subscription

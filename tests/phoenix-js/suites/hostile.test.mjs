@@ -23,9 +23,9 @@ describe("closed with a code and a reason, while others go on", () => {
     "an object where an array belongs": [text({ topic: "phoenix", event: "heartbeat", payload: {}, ref: "1" }), 1007],
     "JSON nested too deep": [text(`[null,"1","phoenix","heartbeat",${"[".repeat(5_000)}${"]".repeat(5_000)}]`), 1007],
     "text that isn't UTF-8": [(raw) => raw.ws.send(Buffer.from([0x22, 0xff, 0xfe]), { binary: false }), 1007],
-    "a binary message of an unknown kind": [bytes(9, 0, 0, 0, 0), 1007],
-    "a binary message that ends within its header": [bytes(0, 1, 2), 1007],
-    "a binary message shorter than its lengths": [bytes(0, 200, 200, 200, 200, 1, 2, 3), 1007],
+    "a binary message of an unknown kind": [bytes(9, 0, 0, 0, 0), 1002],
+    "a binary message that ends within its header": [bytes(0, 1, 2), 1002],
+    "a binary message shorter than its lengths": [bytes(0, 200, 200, 200, 200, 1, 2, 3), 1002],
     "a message larger than the server takes": [(raw) => raw.send(Buffer.alloc(10_000_001)), 1009],
     "fragments that add up to more than the server takes": [fragments(9, 1_000_000), 1009],
   };
@@ -128,6 +128,18 @@ describe("refused at the handshake", () => {
     assert.ok([400, 426].includes(response.status), `${response.status}`);
     const post = await fetch(server.http("/socket/websocket?vsn=2.0.0"), { method: "POST", body: "{}" });
     assert.ok([400, 405].includes(post.status), `${post.status}`);
+  });
+
+  test("an origin that isn't on the list", async (t) => {
+    const guarded = await Server.start("conformance", ["--check-origin", "//example.com,https://*.example.org"]);
+    t.after(() => guarded.stop());
+    const path = "/socket/websocket?vsn=2.0.0";
+    for (const origin of ["https://evil.com", "https://example.com.evil.com", "null", "http://a.example.org"]) {
+      assert.equal(await refusal(guarded, path, { origin }), 403, origin);
+    }
+    for (const origin of ["https://example.com", "http://example.com:8080", "https://a.b.example.org", undefined]) {
+      await Raw.open(t, guarded, "?vsn=2.0.0", origin === undefined ? {} : { origin });
+    }
   });
 });
 
