@@ -452,7 +452,7 @@ mod tests {
 
     #[test]
     fn an_idle_session_is_small() {
-        assert_eq!((size_of::<Session>(), Session::CHANNEL_BYTES), (64, 56));
+        assert_eq!((size_of::<Session>(), Session::CHANNEL_BYTES), (64, 48));
         let mut session = Session::new(Limits::default());
         for n in 1..=3 {
             let Some(Action::Join { id, .. }) =

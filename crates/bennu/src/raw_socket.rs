@@ -167,10 +167,7 @@ impl<R: RawSocket> RawContext<R> {
 
     /// Closes the connection, after what was sent. `reason` is cut off at 123 bytes.
     pub fn close(&self, code: u16, reason: impl Into<String>) {
-        self.conn.close(Close {
-            code,
-            reason: reason.into().into(),
-        });
+        self.conn.close(Close::new(code, reason.into()));
     }
 
     /// Reaches this socket from other tasks.

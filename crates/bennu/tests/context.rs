@@ -2,9 +2,9 @@
 
 mod support;
 
-use bennu::SocketOptions;
+use bennu::{Endpoint, SocketOptions};
 use serde_json::{Value, json};
-use support::{Client, endpoint};
+use support::{App, Client, User, endpoint};
 
 #[tokio::test]
 async fn a_channel_broadcasts_to_other_topics_and_disconnects_by_them() {
@@ -51,4 +51,28 @@ async fn a_local_broadcast_from_skips_its_subscription() {
     assert_eq!(other.recv().await.event(), "x");
     assert_eq!(other.recv().await.event(), "y");
     assert_eq!(from.recv().await.event(), "y");
+}
+
+#[tokio::test]
+async fn a_channel_is_told_why_its_connection_ends() {
+    for (end, expected) in [
+        ("close", "Closed"),
+        ("loss", "Closed"),
+        ("disconnect", "Disconnected"),
+    ] {
+        let (told, mut tellings) = tokio::sync::mpsc::unbounded_channel();
+        let app = App {
+            told: Some(told),
+            ..App::default()
+        };
+        let endpoint = Endpoint::new(app).socket::<User>("/socket");
+        let mut client = Client::connect(&endpoint, 4096).await;
+        client.join("room:a").await;
+        match end {
+            "close" => client.0.close(None).await.expect("it is open"),
+            "loss" => drop(client),
+            _ => endpoint.broadcast("user:1", "disconnect", &()),
+        }
+        assert_eq!(tellings.recv().await.as_deref(), Some(expected), "{end}");
+    }
 }

@@ -394,10 +394,7 @@ impl<S: Socket> Driver for Channels<S> {
     ) -> Result<(), Close> {
         let message = self.serializer.decode(frame).map_err(|error| {
             tracing::debug!(%error, "a message was not understood");
-            Close {
-                code: error.cause().close_code(),
-                reason: error.to_string().into(),
-            }
+            Close::new(error.cause().close_code(), error.to_string())
         })?;
         let routes = &self.routes;
         self.session

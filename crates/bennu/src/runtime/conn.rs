@@ -106,13 +106,25 @@ pub(crate) enum Mail {
 pub(crate) struct Close {
     pub(crate) code: u16,
     pub(crate) reason: Cow<'static, str>,
+    /// It answers the peer's close.
+    pub(crate) by_peer: bool,
 }
 
 impl Close {
-    pub(crate) const fn new(code: u16, reason: &'static str) -> Self {
+    /// The answer to the peer's own close.
+    pub(crate) fn reply(code: u16) -> Self {
         Self {
             code,
-            reason: Cow::Borrowed(reason),
+            reason: Cow::Borrowed(""),
+            by_peer: true,
+        }
+    }
+
+    pub(crate) fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+            by_peer: false,
         }
     }
 }

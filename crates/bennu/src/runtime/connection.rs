@@ -96,6 +96,15 @@ enum Stage {
     Closing(Box<Closing>),
 }
 
+/// Why a connection isn't open any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Somebody asked for it: the server, or the client by a close frame.
+    Asked,
+    /// The stream ended or failed: there's nobody to write to.
+    Lost,
+}
+
 struct Closing {
     reason: Reason,
     deadline: Pin<Box<Sleep>>,
@@ -133,23 +142,23 @@ where
         }
     }
 
-    /// Runs while the connection is open. An error, or the peer's end, is the reason it closes for.
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
+    /// Runs while the connection is open.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.conn.unpark();
         for _ in 0..ROUNDS_MAX {
             self.driver.poll(&self.conn, cx);
             if self.conn.is_closing() {
-                return Poll::Ready(Reason::Disconnected);
+                return Poll::Ready(End::Asked);
             }
             let written = match self.poll_write(cx) {
-                Poll::Ready(Err(_)) => return Poll::Ready(Reason::Closed),
+                Poll::Ready(Err(_)) => return Poll::Ready(End::Lost),
                 Poll::Ready(Ok(())) => true,
                 Poll::Pending => false,
             };
             if (written || !self.overdue()) && self.driver.ready() {
                 match self.poll_read(cx) {
                     Poll::Ready(Ok(true)) => continue,
-                    Poll::Ready(Ok(false) | Err(_)) => return Poll::Ready(Reason::Closed),
+                    Poll::Ready(Ok(false) | Err(_)) => return Poll::Ready(End::Lost),
                     Poll::Pending => {}
                 }
             }
@@ -254,10 +263,9 @@ where
                     driver.control(Control::Pong(&payload), conn, cx);
                     Ok(())
                 }
-                Some(Event::Close(close)) => Err(Close {
-                    code: close_reply(close.map(|(code, _)| code)),
-                    reason: Cow::Borrowed(""),
-                }),
+                Some(Event::Close(close)) => {
+                    Err(Close::reply(close_reply(close.map(|(code, _)| code))))
+                }
             };
             if let Err(close) = received {
                 return conn.close(close);
@@ -273,12 +281,17 @@ where
     }
 
     /// Starts to close. The close frame goes out behind what is queued.
-    fn begin_close(&mut self, reason: Reason) {
-        if let Some(Close { code, reason }) = self.conn.closing() {
-            self.conn.seal(encoder::close(code, &reason));
+    fn begin_close(&mut self, end: End) {
+        let close = self.conn.closing();
+        if let Some(Close { code, reason, .. }) = &close {
+            self.conn.seal(encoder::close(*code, reason));
         }
+        let gone = end == End::Lost;
+        let reason = match close {
+            Some(Close { by_peer: false, .. }) if !gone => Reason::Disconnected,
+            _ => Reason::Closed,
+        };
         let deadline = Box::pin(tokio::time::sleep(CLOSING_TIME_MAX));
-        let gone = reason == Reason::Closed;
         self.stage = Stage::Closing(Box::new(Closing {
             reason,
             deadline,
@@ -347,8 +360,8 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if !matches!(self.stage, Stage::Closing(_)) {
-            let reason = ready!(self.poll_open(cx));
-            self.begin_close(reason);
+            let end = ready!(self.poll_open(cx));
+            self.begin_close(end);
         }
         self.poll_closing(cx)
     }
