@@ -53,6 +53,8 @@ mod guides {
     struct Sockets;
     #[doc = include_str!("../../../docs/channels.md")]
     struct Channels;
+    #[doc = include_str!("../../../docs/presence.md")]
+    struct Presence;
     #[doc = include_str!("../../../docs/long-polling.md")]
     struct LongPolling;
     #[doc = include_str!("../../../docs/security.md")]
