@@ -93,8 +93,7 @@ impl Files {
         let target = if path.is_empty() {
             page.to_owned()
         } else {
-            let folder = Path::new(page).parent().unwrap_or(Path::new(""));
-            plain(&folder.join(path))
+            plain(&folder(page).join(path))
                 .ok_or_else(|| format!("{link} leads out of the repository"))?
         };
         let folder = format!("{}/", target.trim_end_matches('/'));
