@@ -20,24 +20,28 @@ pub(crate) fn run(plan: &Plan) -> Result<Table> {
             "a second",
             "floor",
             "ratio",
+            "framing floor",
+            "ratio to it",
             "CPU us",
             "floor us",
-            "ratio of CPU",
+            "framing floor us",
         ],
     );
     let threads = plan.threads.to_string();
     let server = Target::start(&["server", "--threads", &threads])?;
     let floor = Target::start(&["floor", "--threads", &threads])?;
-    let mut ours = Client::start(&server)?;
-    let mut theirs = Client::start(&floor)?;
-    ours.connect(Clients {
-        count: CONNECTIONS,
-        hello: Hello::Shared { topics: 1 },
-    })?;
-    theirs.connect(Clients {
-        count: CONNECTIONS,
-        hello: Hello::Silent,
-    })?;
+    let framing = Target::start(&["framing-floor", "--threads", &threads])?;
+    let connected = |target, hello| {
+        let mut client = Client::start(target)?;
+        client.connect(Clients {
+            count: CONNECTIONS,
+            hello,
+        })?;
+        Ok::<_, crate::Error>(client)
+    };
+    let mut ours = connected(&server, Hello::Shared { topics: 1 })?;
+    let mut theirs = connected(&floor, Hello::Silent)?;
+    let mut framed = connected(&framing, Hello::Silent)?;
     for depth in [1, 16] {
         plan.say(&format!("echo, depth {depth}"));
         let order = Order::Echo {
@@ -46,7 +50,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Table> {
         };
         let mut runs = Vec::new();
         for _ in 0..plan.repeats {
-            runs.push((ours.run(order)?, theirs.run(order)?));
+            runs.push([ours.run(order)?, theirs.run(order)?, framed.run(order)?]);
         }
         table.row(
             format!("{CONNECTIONS} connections, depth {depth}"),
@@ -56,14 +60,17 @@ pub(crate) fn run(plan: &Plan) -> Result<Table> {
     Ok(table)
 }
 
-fn figures(runs: &[(Run, Run)]) -> [Option<f64>; 6] {
-    let of = |figure: fn(&(Run, Run)) -> f64| median(runs.iter().map(figure));
+/// Medians of what was measured, and of the ratios within each repetition.
+fn figures(runs: &[[Run; 3]]) -> [Option<f64>; 8] {
+    let of = |figure: fn(&[Run; 3]) -> f64| median(runs.iter().map(figure));
     [
-        of(|it| it.0.rate()),
-        of(|it| it.1.rate()),
-        of(|it| it.0.rate() / it.1.rate()),
-        of(|it| it.0.cpu_us()),
-        of(|it| it.1.cpu_us()),
-        of(|it| it.0.cpu_us() / it.1.cpu_us()),
+        of(|[ours, ..]| ours.rate()),
+        of(|[_, floor, _]| floor.rate()),
+        of(|[ours, floor, _]| ours.rate() / floor.rate()),
+        of(|[_, _, framing]| framing.rate()),
+        of(|[ours, _, framing]| ours.rate() / framing.rate()),
+        of(|[ours, ..]| ours.cpu_us()),
+        of(|[_, floor, _]| floor.cpu_us()),
+        of(|[_, _, framing]| framing.cpu_us()),
     ]
 }

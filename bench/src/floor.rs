@@ -16,24 +16,37 @@ use crate::{
     Result,
     control::{Command, cpu_ns},
     frame,
+    load::wait,
 };
+
+/// How much the floor knows of what it echoes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Knows {
+    /// Nothing but the length of a push.
+    Bytes,
+    /// WebSocket frames: each is unmasked and checked to be UTF-8, and answered one by one.
+    Frames,
+}
 
 /// What one thread serves.
 struct Share {
+    knows: Knows,
+    push_bytes: usize,
+    reply: Vec<u8>,
     registry: Registry,
     connections: Mutex<Vec<Connection>>,
 }
 
 struct Connection {
     stream: mio::net::TcpStream,
-    /// Bytes of a push that is not complete yet.
-    partial: usize,
+    /// A push that is not complete yet.
+    partial: Vec<u8>,
 }
 
 /// Serves until it's killed. Everything that comes is taken for pushes of one length, each of which is answered
 /// with one reply; broadcasts are written when the control connection asks for them.
 #[expect(clippy::print_stdout, reason = "says where it listens")]
-pub(crate) fn serve(threads: usize) -> Result<()> {
+pub(crate) fn serve(threads: usize, knows: Knows) -> Result<()> {
     let data = TcpListener::bind("127.0.0.1:0")?;
     let control = TcpListener::bind("127.0.0.1:0")?;
     println!(
@@ -46,6 +59,9 @@ pub(crate) fn serve(threads: usize) -> Result<()> {
     for _ in 0..threads {
         let poll = Poll::new()?;
         let share = Arc::new(Share {
+            knows,
+            push_bytes: frame::echo().len(),
+            reply: frame::echo_reply(),
             registry: poll.registry().try_clone()?,
             connections: Mutex::default(),
         });
@@ -113,7 +129,10 @@ impl Share {
         let mut connections = self.lock();
         self.registry
             .register(&mut stream, Token(connections.len()), Interest::READABLE)?;
-        connections.push(Connection { stream, partial: 0 });
+        connections.push(Connection {
+            stream,
+            partial: Vec::new(),
+        });
         Ok(())
     }
 
@@ -131,11 +150,9 @@ impl Share {
     fn echo(&self, mut poll: Poll) -> Result<()> {
         let mut events = Events::with_capacity(1024);
         let mut buffer = vec![0; 64 * 1024];
-        let push_bytes = frame::echo().len();
-        let reply = frame::echo_reply();
-        let replies = reply.repeat(buffer.len() / push_bytes + 1);
+        let mut replies = Vec::new();
         loop {
-            poll.poll(&mut events, None)?;
+            wait(&mut poll, &mut events, None)?;
             let mut connections = self.lock();
             for event in &events {
                 let Some(connection) = connections.get_mut(event.token().0) else {
@@ -151,16 +168,41 @@ impl Share {
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                         Err(error) => return Err(error.into()),
                     };
-                    let pushes = (connection.partial + n) / push_bytes;
-                    connection.partial = (connection.partial + n) % push_bytes;
-                    let bytes = replies.get(..pushes * reply.len()).unwrap_or_default();
-                    write_at_once(&mut connection.stream, bytes)?;
+                    let bytes = buffer.get_mut(..n).unwrap_or_default();
+                    replies.clear();
+                    self.answer(&mut connection.partial, bytes, &mut replies)?;
+                    write_at_once(&mut connection.stream, &replies)?;
                     if n < buffer.len() {
                         break;
                     }
                 }
             }
         }
+    }
+
+    /// Answers the pushes that end in `bytes`.
+    fn answer(&self, partial: &mut Vec<u8>, bytes: &mut [u8], replies: &mut Vec<u8>) -> Result<()> {
+        let mut joined = std::mem::take(partial);
+        let bytes = if joined.is_empty() {
+            bytes
+        } else {
+            joined.extend_from_slice(bytes);
+            &mut *joined
+        };
+        let mut pushes = bytes.chunks_exact_mut(self.push_bytes);
+        for push in &mut pushes {
+            if self.knows == Knows::Frames {
+                let ([_, _, a, b, c, d], text) = push.split_first_chunk_mut().ok_or("no header")?;
+                let mask = [*a, *b, *c, *d];
+                text.iter_mut()
+                    .zip(mask.iter().cycle())
+                    .for_each(|(it, mask)| *it ^= mask);
+                std::str::from_utf8(text)?;
+            }
+            replies.extend_from_slice(&self.reply);
+        }
+        partial.extend_from_slice(pushes.into_remainder());
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {

@@ -149,7 +149,7 @@ impl Load {
         let mut left = self.connections.len() * depth;
         let mut events = Events::with_capacity(4096);
         while left > 0 {
-            self.poll.poll(&mut events, Some(SILENCE_MAX))?;
+            wait(&mut self.poll, &mut events, Some(SILENCE_MAX))?;
             if events.is_empty() {
                 return Err(format!("{left} deliveries didn't come").into());
             }
@@ -174,7 +174,7 @@ impl Load {
         let (cpu, start) = (self.control.cpu_ns()?, Instant::now());
         let (mut messages, mut run) = (0, None);
         while left > 0 {
-            self.poll.poll(&mut events, Some(SILENCE_MAX))?;
+            wait(&mut self.poll, &mut events, Some(SILENCE_MAX))?;
             if events.is_empty() {
                 return Err(format!("{left} replies didn't come").into());
             }
@@ -241,6 +241,20 @@ impl Connection {
         match self.stream.write(bytes)? {
             n if n == bytes.len() => Ok(()),
             n => Err(format!("a socket took {n} of {} bytes", bytes.len()).into()),
+        }
+    }
+}
+
+/// Waits for events. A debugger or a profiler may interrupt that.
+pub(crate) fn wait(
+    poll: &mut Poll,
+    events: &mut Events,
+    timeout: Option<Duration>,
+) -> io::Result<()> {
+    loop {
+        match poll.poll(events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
         }
     }
 }

@@ -13,6 +13,7 @@ mod frame;
 mod idle;
 mod load;
 mod million;
+mod replay;
 mod server;
 mod stream;
 mod table;
@@ -29,6 +30,8 @@ use nix::sys::{
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+use floor::Knows;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T, E = Error> = std::result::Result<T, E>;
@@ -75,12 +78,16 @@ enum Part {
     #[command(hide = true)]
     Floor,
     #[command(hide = true)]
+    FramingFloor,
+    #[command(hide = true)]
     Client {
         data: SocketAddr,
         control: SocketAddr,
     },
     #[command(hide = true)]
     Million { count: usize, share: usize },
+    #[command(hide = true)]
+    Replay { pushes: usize, depth: usize },
 }
 
 fn at_least_one() -> RangedU64ValueParser<usize> {
@@ -114,7 +121,11 @@ fn main() -> Result<()> {
         Some(Part::Bare) => child(plan.threads, server::serve_bare()),
         Some(Part::Floor) => {
             prepare()?;
-            floor::serve(plan.threads)
+            floor::serve(plan.threads, Knows::Bytes)
+        }
+        Some(Part::FramingFloor) => {
+            prepare()?;
+            floor::serve(plan.threads, Knows::Frames)
         }
         Some(Part::Client { data, control }) => {
             prepare()?;
@@ -123,6 +134,12 @@ fn main() -> Result<()> {
         Some(Part::Million { count, share }) => child(plan.threads, async move {
             print_line(&serde_json::to_string(
                 &million::measure(count, share).await?,
+            )?);
+            Ok(())
+        }),
+        Some(Part::Replay { pushes, depth }) => child(plan.threads, async move {
+            print_line(&serde_json::to_string(
+                &replay::measure(pushes, depth).await?,
             )?);
             Ok(())
         }),
@@ -136,8 +153,14 @@ fn measure(part: Option<&Part>, plan: &Plan, json: Option<PathBuf>) -> Result<()
         Some(Part::Idle) => &[idle::run],
         Some(Part::Memory) => &[million::run],
         Some(Part::FanOut) => &[fan_out::run],
-        Some(Part::Echo) => &[echo::run],
-        _ => &[idle::run, million::run, fan_out::run, echo::run],
+        Some(Part::Echo) => &[echo::run, replay::run],
+        _ => &[
+            idle::run,
+            million::run,
+            fan_out::run,
+            echo::run,
+            replay::run,
+        ],
     };
     let mut tables = Vec::new();
     for section in sections {

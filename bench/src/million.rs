@@ -1,6 +1,6 @@
 //! A million idle connections in one process, over streams in memory.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bennu::Endpoint;
 use http::Request;
@@ -10,14 +10,13 @@ use crate::{
     Plan, Result, child,
     frame::{self, EVENT},
     server::{NewMsg, endpoint},
-    stream::Stream,
+    stream::{Stream, written},
     table::Table,
 };
 
 const CONNECTIONS: usize = 1_000_000;
 /// How many connections are made before those that are made may run.
 const MADE_AT_ONCE: usize = 64;
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What one process measured.
 #[derive(Debug, Serialize, Deserialize)]
@@ -129,22 +128,6 @@ async fn connect(endpoint: &Endpoint<()>, topic: &str) -> Result<u64> {
         .await
         .map_err(|status| format!("expected to be served, found {status}"))?;
     Ok(frame::join_reply(topic).len() as u64)
-}
-
-/// Waits until so many bytes were written to all streams.
-async fn written(bytes: u64) -> Result<()> {
-    let start = Instant::now();
-    while Stream::written() < bytes {
-        if start.elapsed() > PATIENCE {
-            let written = Stream::written();
-            return Err(format!("expected {bytes} bytes, {written} were written").into());
-        }
-        tokio::task::yield_now().await;
-    }
-    match Stream::written() {
-        it if it == bytes => Ok(()),
-        more => Err(format!("expected {bytes} bytes, {more} were written").into()),
-    }
 }
 
 fn rss() -> Result<f64> {

@@ -5,12 +5,17 @@ use std::{
     pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::Result;
+
 /// Bytes written to all streams.
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
+/// How long the bench waits for them.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Two words when it's idle.
 #[derive(Debug)]
@@ -23,10 +28,22 @@ impl Stream {
     pub(crate) fn new(sent: Vec<u8>) -> Self {
         Self { sent: sent.into() }
     }
+}
 
-    /// Bytes written to all streams so far.
-    pub(crate) fn written() -> u64 {
-        WRITTEN.load(Ordering::Relaxed)
+/// Waits until so many bytes were written to all streams.
+pub(crate) async fn written(bytes: u64) -> Result<()> {
+    let start = Instant::now();
+    let so_far = || WRITTEN.load(Ordering::Relaxed);
+    while so_far() < bytes {
+        if start.elapsed() > PATIENCE {
+            let written = so_far();
+            return Err(format!("expected {bytes} bytes, {written} were written").into());
+        }
+        tokio::task::yield_now().await;
+    }
+    match so_far() {
+        it if it == bytes => Ok(()),
+        more => Err(format!("expected {bytes} bytes, {more} were written").into()),
     }
 }
 

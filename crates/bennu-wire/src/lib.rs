@@ -12,6 +12,7 @@
 //! | an event and a payload | an enum | [`decode_event`] |
 //! | a value | a payload | [`Payload::new`] |
 //! | something to send | a frame | [`Serializer::encode`], [`Broadcast::encoded`] |
+//! | a posted body, a poll | messages, an answer | [`longpoll::Batch`], [`longpoll::Window`] |
 //!
 //! ```
 //! use bennu_wire::{Action, Frame, Limits, Serializer, Session};
@@ -34,6 +35,7 @@
 mod broadcast;
 mod error;
 mod event;
+pub mod longpoll;
 mod message;
 mod name;
 mod payload;

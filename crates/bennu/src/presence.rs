@@ -220,6 +220,12 @@ impl Presence {
         let _ = cx.change(self, Change::Untrack(key.to_string()));
     }
 
+    /// [`Context::untrack_all`] with this presence.
+    pub fn untrack_all<C: Channel>(&self, cx: &Context<C>) {
+        // It can't fail.
+        let _ = cx.change(self, Change::UntrackAll);
+    }
+
     /// [`Context::push_presence_state`] with this presence.
     pub fn push_state<C: Channel>(&self, cx: &Context<C>) {
         // It can't fail.
@@ -241,6 +247,7 @@ pub(crate) enum Change {
     Track(String, Meta),
     Update(String, Meta),
     Untrack(String),
+    UntrackAll,
     PushState,
 }
 

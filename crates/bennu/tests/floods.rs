@@ -248,22 +248,6 @@ async fn so_many_joins_are_undecided_at_once() {
 }
 
 #[tokio::test]
-async fn channels_that_take_long_to_end_are_bounded_too() {
-    let endpoint = endpoint(SocketOptions::new().channels_max(1));
-    let mut client = Client::connect(&endpoint, 1 << 20).await;
-    let topic = "room:stubborn";
-    for _ in 0..2 {
-        client.join(topic).await;
-        client.send(json!(["1", "2", topic, "phx_leave", {}])).await;
-        assert_eq!(client.recv().await, reply("2", topic, "ok", json!({})));
-        assert_eq!(client.recv().await[3], "phx_close");
-    }
-    client.send(json!(["1", "3", topic, "phx_join", {}])).await;
-    let refused = json!({"reason": "too many channels ending"});
-    assert_eq!(client.recv().await, reply("3", topic, "error", refused));
-}
-
-#[tokio::test]
 async fn messages_have_limits_of_their_mount() {
     let nested = json!(["1", "2", ROOM, "ping", [[[]]]]);
     let long = "x".repeat(20);

@@ -1,5 +1,10 @@
 //! What a socket learns of who connects, sessions and their CSRF tokens, and how the refused are answered.
-#![expect(clippy::unwrap_used, reason = "a test says so by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test says so by panicking"
+)]
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
@@ -311,7 +316,7 @@ fn one_of_the_checks_is_enough() {
     let unchecked = SocketOptions::new().check_csrf(false);
     for options in [
         unchecked.clone(),
-        unchecked.clone().check_origin(CheckOrigin::host()),
+        unchecked.check_origin(CheckOrigin::host()),
         SocketOptions::new().check_origin(CheckOrigin::off()),
     ] {
         let _ = mount(options, SocketOptions::new());

@@ -3,7 +3,6 @@
 use std::{
     any::Any,
     borrow::Cow,
-    cell::RefCell,
     collections::VecDeque,
     fmt,
     sync::{
@@ -15,19 +14,22 @@ use std::{
 
 use bennu_pubsub::{PubSub, Subscriber};
 use bennu_websocket::Config;
-use bennu_wire::{Broadcast, ChannelId, EncodeError, Encoding, Outgoing};
+use bennu_wire::{Broadcast, ChannelId, EncodeError, Encoding, Framing, Outgoing};
 use bytes::Bytes;
 
-use super::{encode, mount::Mount};
-use crate::{Overflow, SendError, SocketOptions};
+use super::{
+    encode,
+    mount::Mount,
+    queue::{Chunk, Queue},
+    running::discard,
+};
+use crate::{Overflow, SendError};
+
+/// How many times the outbox's limits may be queued before the kernel has refused to take more.
+const BURST_FACTOR: usize = 8;
 
 /// The key under which a connection subscribes to its own id.
 pub(crate) const SOCKET_ID: u64 = u64::MAX;
-
-/// Frames longer than this are written from where they lie, shorter ones are gathered.
-const GATHERED_BYTES_MAX: usize = 16 * 1024;
-/// What is gathered into one write.
-pub(crate) const WRITE_BYTES_MAX: usize = 64 * 1024;
 
 /// One connection, as seen from outside its task: frames to write, mail for its channels, a request to close.
 pub(crate) struct Conn {
@@ -50,6 +52,8 @@ const FRAMES: u8 = 1;
 const MAIL: u8 = 2;
 /// The connection is to be closed.
 const CLOSE: u8 = 4;
+/// Something came to a long-poll session.
+const NUDGE: u8 = 8;
 
 #[derive(Default)]
 struct Outbox {
@@ -68,27 +72,6 @@ struct Outbox {
     blocked: bool,
 }
 
-/// Frames to write.
-#[derive(Default)]
-struct Queue {
-    /// Oldest first, never empty.
-    frames: VecDeque<Bytes>,
-    /// How much of the first frame is written already.
-    written: usize,
-    /// All of `frames`.
-    bytes: usize,
-}
-
-/// Queues that a thread keeps for further use: they come and go with nearly every message.
-const QUEUES_KEPT: usize = 1024;
-/// A queue that has room for more frames than this isn't kept.
-const QUEUE_FRAMES_KEPT: usize = 64;
-
-thread_local! {
-    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
-    static QUEUES: RefCell<Vec<Box<Queue>>> = const { RefCell::new(Vec::new()) };
-}
-
 /// A message for a channel of the connection.
 pub(crate) enum Mail {
     /// A message of the channel's `Info` type.
@@ -102,24 +85,27 @@ pub(crate) enum Mail {
 pub(crate) struct Close {
     pub(crate) code: u16,
     pub(crate) reason: Cow<'static, str>,
+    /// It answers the peer's close.
+    pub(crate) by_peer: bool,
 }
 
 impl Close {
-    pub(crate) const fn new(code: u16, reason: &'static str) -> Self {
+    /// The answer to the peer's own close.
+    pub(crate) fn reply(code: u16) -> Self {
         Self {
             code,
-            reason: Cow::Borrowed(reason),
+            reason: Cow::Borrowed(""),
+            by_peer: true,
         }
     }
-}
 
-/// What to write next.
-pub(crate) enum Chunk {
-    Nothing,
-    /// `scratch` was filled.
-    Gathered,
-    /// One large frame, the part that isn't written yet.
-    Frame(Bytes),
+    pub(crate) fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+            by_peer: false,
+        }
+    }
 }
 
 impl Conn {
@@ -152,6 +138,14 @@ impl Conn {
         self.encoding
     }
 
+    /// Whether it is a long-poll session, which has a clock of its own.
+    pub(crate) fn is_polled(&self) -> bool {
+        matches!(
+            self.encoding.framing,
+            Framing::LongPoll | Framing::LongPollBase64
+        )
+    }
+
     /// Notes that the client was heard.
     pub(crate) fn heard(&self) {
         self.heard_at.store(self.mount.tick(), Ordering::Relaxed);
@@ -167,15 +161,32 @@ impl Conn {
         Ok(())
     }
 
-    /// Queues a frame, within the limits.
+    /// Queues a frame, within the limits. An empty one stands for a message that the transport can't carry.
     pub(crate) fn send(&self, frame: Bytes) {
+        if frame.is_empty() {
+            return self.mount.counters.broadcasts_skipped.add(1);
+        }
         let limits = &self.mount.options;
         let mut outbox = self.lock();
         if outbox.close.is_some() {
             return;
         }
-        // One frame always fits, however long: what's judged is what waits before it.
-        if outbox.queue.as_ref().is_some_and(|it| it.is_full(limits)) {
+        // One frame always fits, however long: what's judged is what waits before it. Who isn't known to read
+        // slowly may be sent more in one go.
+        let streams = !matches!(
+            self.encoding.framing,
+            Framing::LongPoll | Framing::LongPollBase64
+        );
+        let factor = if streams && !outbox.blocked {
+            BURST_FACTOR
+        } else {
+            1
+        };
+        if outbox
+            .queue
+            .as_ref()
+            .is_some_and(|it| it.is_full(limits, factor))
+        {
             match limits.overflow {
                 Overflow::Close => {
                     self.mount.counters.overflow_closed.add(1);
@@ -183,8 +194,10 @@ impl Conn {
                     outbox.close = Some(Box::new(Close::new(1013, "slow consumer")));
                     return self.stir(outbox, CLOSE);
                 }
-                Overflow::DropOldest => outbox.drop_oldest(),
-                Overflow::DropNewest => return self.mount.counters.overflow_dropped.add(1),
+                Overflow::DropOldest if outbox.drop_oldest() => {}
+                Overflow::DropOldest | Overflow::DropNewest => {
+                    return self.mount.counters.overflow_dropped.add(1);
+                }
             }
             self.mount.counters.overflow_dropped.add(1);
         }
@@ -219,6 +232,13 @@ impl Conn {
         }
     }
 
+    /// Drops the mail that nobody will read, one by one: users' values may panic when they are dropped.
+    pub(crate) fn drop_mail(&self) {
+        for mail in self.take_mail() {
+            discard(mail);
+        }
+    }
+
     pub(crate) fn take_mail(&self) -> VecDeque<Mail> {
         if !self.shows(MAIL) {
             return VecDeque::new();
@@ -244,12 +264,9 @@ impl Conn {
         self.signs.fetch_or(FRAMES, Ordering::Release);
     }
 
-    /// Bytes and frames that wait to be written.
+    /// Frames that wait to be written, and their bytes.
     pub(crate) fn backlog(&self) -> (usize, usize) {
-        self.lock()
-            .queue
-            .as_ref()
-            .map_or((0, 0), |it| (it.bytes, it.frames.len()))
+        self.lock().queue.as_ref().map_or((0, 0), |it| it.load())
     }
 
     /// Takes note that `written` bytes of the last chunk went out and says what comes next.
@@ -260,7 +277,7 @@ impl Conn {
         let mut outbox = self.lock();
         outbox.blocked = false;
         outbox.advance(written);
-        match &outbox.queue {
+        match &mut outbox.queue {
             Some(queue) => queue.chunk(scratch),
             None => {
                 self.signs.fetch_and(!FRAMES, Ordering::Release);
@@ -269,15 +286,57 @@ impl Conn {
         }
     }
 
-    /// Notes that the kernel takes no more for now.
+    /// All that is queued, for one answer to a poll. It stays queued until it is [`handed_over`](Self::handed_over).
+    pub(crate) fn hand_over(&self) -> Vec<Bytes> {
+        let mut outbox = self.lock();
+        let Some(queue) = &mut outbox.queue else {
+            return Vec::new();
+        };
+        queue.hand_over()
+    }
+
+    /// The answer that was given last is written.
+    pub(crate) fn handed_over(&self) {
+        let mut outbox = self.lock();
+        if let Some(queue) = &mut outbox.queue {
+            queue.handed_over();
+        }
+        outbox.keep_none_empty();
+    }
+
+    /// The answer that was given last doesn't reach its client.
+    pub(crate) fn take_back(&self) {
+        if let Some(queue) = &mut self.lock().queue {
+            queue.take_back();
+        }
+    }
+
+    /// Wakes the task of a long-poll session, or has it look again.
+    pub(crate) fn nudge(&self) {
+        self.stir(self.lock(), NUDGE);
+    }
+
+    /// The task of a long-poll session is going to look at what is queued: only what comes after this shall wake it.
+    pub(crate) fn notice(&self) {
+        self.signs.fetch_and(!(FRAMES | NUDGE), Ordering::AcqRel);
+    }
+
+    /// Notes that the kernel takes nothing for now.
     pub(crate) fn blocked(&self) {
-        self.lock().blocked = true;
+        let mut outbox = self.lock();
+        outbox.blocked = true;
+        if let Some(queue) = &mut outbox.queue {
+            queue.take_back();
+        }
     }
 
     /// Prepares the task to wait. False when something came that it has not seen: then it must look again.
     pub(crate) fn park(&self, waker: &Waker) -> bool {
         let mut outbox = self.lock();
-        let unwritten = outbox.queue.is_some() && !outbox.blocked;
+        let unwritten = match self.is_polled() {
+            true => self.shows(FRAMES | NUDGE),
+            false => outbox.queue.is_some() && !outbox.blocked,
+        };
         if unwritten || outbox.mail.is_some() || outbox.close.is_some() {
             return false;
         }
@@ -317,9 +376,7 @@ impl Conn {
 
 impl Outbox {
     fn push(&mut self, frame: Bytes) {
-        let queue = self.queue.get_or_insert_with(Queue::take);
-        queue.bytes += frame.len();
-        queue.frames.push_back(frame);
+        self.queue.get_or_insert_with(Queue::take).push(frame);
     }
 
     fn advance(&mut self, written: usize) {
@@ -329,81 +386,20 @@ impl Outbox {
         self.keep_none_empty();
     }
 
-    /// Drops the oldest frame that isn't partly on the wire.
-    fn drop_oldest(&mut self) {
-        let Some(queue) = &mut self.queue else { return };
-        if let Some(frame) = queue.frames.remove(usize::from(queue.written > 0)) {
-            queue.bytes -= frame.len();
-        }
-        self.keep_none_empty();
+    fn drop_oldest(&mut self) -> bool {
+        self.queue.as_mut().is_some_and(|it| it.drop_oldest())
     }
 
-    /// Drops all frames but one that is partly on the wire.
     fn forget_unwritten(&mut self) {
-        let Some(queue) = &mut self.queue else { return };
-        queue.frames.truncate(usize::from(queue.written > 0));
-        queue.bytes = queue.frames.iter().map(Bytes::len).sum();
+        if let Some(queue) = &mut self.queue {
+            queue.forget_unwritten();
+        }
         self.keep_none_empty();
     }
 
     fn keep_none_empty(&mut self) {
-        if let Some(queue) = self.queue.take_if(|it| it.frames.is_empty()) {
+        if let Some(queue) = self.queue.take_if(|it| it.is_empty()) {
             queue.give_back();
-        }
-    }
-}
-
-impl Queue {
-    fn take() -> Box<Self> {
-        QUEUES.with_borrow_mut(Vec::pop).unwrap_or_default()
-    }
-
-    fn give_back(self: Box<Self>) {
-        if self.frames.capacity() <= QUEUE_FRAMES_KEPT {
-            QUEUES.with_borrow_mut(|queues| {
-                if queues.len() < QUEUES_KEPT {
-                    queues.push(self);
-                }
-            });
-        }
-    }
-
-    fn is_full(&self, limits: &SocketOptions) -> bool {
-        self.bytes > limits.queue_bytes_max || self.frames.len() >= limits.queue_messages_max
-    }
-
-    fn chunk(&self, scratch: &mut Vec<u8>) -> Chunk {
-        let Some(first) = self.frames.front() else {
-            return Chunk::Nothing;
-        };
-        if first.len() - self.written > GATHERED_BYTES_MAX {
-            return Chunk::Frame(first.slice(self.written..));
-        }
-        scratch.clear();
-        scratch.extend_from_slice(first.get(self.written..).unwrap_or_default());
-        for frame in self.frames.iter().skip(1) {
-            if frame.len() > GATHERED_BYTES_MAX || scratch.len() + frame.len() > WRITE_BYTES_MAX {
-                break;
-            }
-            scratch.extend_from_slice(frame);
-        }
-        Chunk::Gathered
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        while written > 0 {
-            let Some(first) = self.frames.front() else {
-                return;
-            };
-            let rest = first.len() - self.written;
-            if written < rest {
-                self.written += written;
-                return;
-            }
-            written -= rest;
-            self.bytes -= first.len();
-            self.written = 0;
-            self.frames.pop_front();
         }
     }
 }

@@ -5,7 +5,6 @@
 //! answers all that a read brought with one write.
 
 use std::{
-    borrow::Cow,
     cell::Cell,
     future::Future,
     io,
@@ -25,7 +24,7 @@ use tokio::{
 
 use super::{
     Close, Conn, Seat,
-    conn::{Chunk, WRITE_BYTES_MAX},
+    queue::{Chunk, WRITE_BYTES_MAX},
 };
 use crate::Reason;
 
@@ -35,7 +34,7 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 const UNREAD_BYTES_MAX: usize = 64 * 1024;
 const UNREAD_FRAMES_MAX: usize = 1024;
 /// Reads and rounds of mail before other connections of the thread have their turn.
-const ROUNDS_MAX: usize = 32;
+const ROUNDS_MAX: usize = 4;
 /// How long a closing connection may take to write what is queued, to hear its peer and to end its channels.
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -47,8 +46,13 @@ thread_local! {
 
 /// What speaks on a connection. It sees messages, and answers through the connection's outbox.
 pub(crate) trait Driver: Send + 'static {
-    /// A message from the client.
-    fn receive(&mut self, frame: Frame<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>);
+    /// A message from the client. One that isn't any is an error that says how to close for it.
+    fn receive(
+        &mut self,
+        frame: Frame<'_>,
+        conn: &Arc<Conn>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Close>;
 
     /// A ping or pong from the client. Pings are answered already.
     fn control(&mut self, control: Control<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
@@ -85,10 +89,19 @@ pub(crate) struct Connection<IO, D> {
 }
 
 enum Stage {
-    /// What came with the handshake's read isn't handled yet.
-    Fresh(Box<BytesMut>),
+    /// Something was read and isn't handled yet: behind the handshake, or while answers wait to be written.
+    Unhandled(Box<BytesMut>),
     Open,
     Closing(Box<Closing>),
+}
+
+/// Why a connection isn't open any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Somebody asked for it: the server, or the client by a close frame.
+    Asked,
+    /// The stream ended or failed: there's nobody to write to.
+    Lost,
 }
 
 struct Closing {
@@ -110,7 +123,7 @@ where
         let stage = if read.is_empty() {
             Stage::Open
         } else {
-            Stage::Fresh(Box::new(read))
+            Stage::Unhandled(Box::new(read))
         };
         Self {
             io,
@@ -122,23 +135,23 @@ where
         }
     }
 
-    /// Runs while the connection is open. An error, or the peer's end, is the reason it closes for.
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
+    /// Runs while the connection is open.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.conn.unpark();
         for _ in 0..ROUNDS_MAX {
             self.driver.poll(&self.conn, cx);
             if self.conn.is_closing() {
-                return Poll::Ready(Reason::Disconnected);
+                return Poll::Ready(End::Asked);
             }
             let written = match self.poll_write(cx) {
-                Poll::Ready(Err(_)) => return Poll::Ready(Reason::Closed),
+                Poll::Ready(Err(_)) => return Poll::Ready(End::Lost),
                 Poll::Ready(Ok(())) => true,
                 Poll::Pending => false,
             };
-            if (written || !self.overdue()) && self.driver.ready() {
+            if (written || !is_overdue(&self.conn)) && self.driver.ready() {
                 match self.poll_read(cx) {
                     Poll::Ready(Ok(true)) => continue,
-                    Poll::Ready(Ok(false) | Err(_)) => return Poll::Ready(Reason::Closed),
+                    Poll::Ready(Ok(false) | Err(_)) => return Poll::Ready(End::Lost),
                     Poll::Pending => {}
                 }
             }
@@ -151,16 +164,10 @@ where
         Poll::Pending
     }
 
-    /// Whether the client leaves so much unread that it isn't listened to.
-    fn overdue(&self) -> bool {
-        let (bytes, frames) = self.conn.backlog();
-        bytes > UNREAD_BYTES_MAX || frames > UNREAD_FRAMES_MAX
-    }
-
     /// Writes all that is queued.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scratch = WRITE.take();
-        let mut written = 0;
+        let (mut written, mut progress) = (0, false);
         let result = loop {
             let poll = match self.conn.next_chunk(written, &mut scratch) {
                 Chunk::Nothing => break Poll::Ready(Ok(())),
@@ -169,10 +176,17 @@ where
             };
             match poll {
                 Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(n)) => written = n,
+                Poll::Ready(Ok(n)) => {
+                    written = n;
+                    progress = true;
+                }
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
                 Poll::Pending => {
                     self.conn.blocked();
+                    if progress {
+                        // While much is unread the client isn't listened to, but that it reads is a sign of life, too.
+                        self.conn.heard();
+                    }
                     break Poll::Pending;
                 }
             }
@@ -189,7 +203,7 @@ where
 
     /// Reads once and handles what came. False at the stream's end.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        if let Stage::Fresh(read) = &mut self.stage {
+        if let Stage::Unhandled(read) = &mut self.stage {
             let mut read = std::mem::take(&mut **read);
             self.stage = Stage::Open;
             self.handle(&mut read, cx);
@@ -212,13 +226,23 @@ where
         result
     }
 
+    /// Handles what was read; when the answers pile up, the rest is kept until they are written.
     fn handle(&mut self, input: &mut [u8], cx: &mut Context<'_>) {
         let mut inflater = INFLATER.take();
-        self.handle_with(&mut inflater, input, cx);
+        let rest = self.handle_with(&mut inflater, input, cx);
         INFLATER.set(inflater);
+        if !rest.is_empty() {
+            self.stage = Stage::Unhandled(Box::new(BytesMut::from(&*rest)));
+        }
     }
 
-    fn handle_with(&mut self, inflater: &mut Inflater, mut input: &mut [u8], cx: &mut Context<'_>) {
+    /// Returns what isn't handled.
+    fn handle_with<'a>(
+        &mut self,
+        inflater: &mut Inflater,
+        mut input: &'a mut [u8],
+        cx: &mut Context<'_>,
+    ) -> &'a mut [u8] {
         let Self {
             conn,
             driver,
@@ -230,43 +254,58 @@ where
                 Ok(decoded) => decoded,
                 Err(error) => {
                     conn.mount().counters.frames_refused.add(1);
-                    return conn.close(Close::new(error.code(), error.reason()));
+                    conn.close(Close::new(error.code(), error.reason()));
+                    return &mut [];
                 }
             };
-            match event {
-                None => {}
+            let received = match event {
+                None => Ok(()),
                 Some(Event::Text(text)) => driver.receive(Frame::Text(&text), conn, cx),
                 Some(Event::Binary(bytes)) => driver.receive(Frame::Binary(&bytes), conn, cx),
                 Some(Event::Ping(payload)) => {
                     conn.send(encoder::pong(&payload));
                     driver.control(Control::Ping(&payload), conn, cx);
+                    Ok(())
                 }
-                Some(Event::Pong(payload)) => driver.control(Control::Pong(&payload), conn, cx),
+                Some(Event::Pong(payload)) => {
+                    driver.control(Control::Pong(&payload), conn, cx);
+                    Ok(())
+                }
                 Some(Event::Close(close)) => {
-                    let code = close_reply(close.map(|(code, _)| code));
-                    return conn.close(Close {
-                        code,
-                        reason: Cow::Borrowed(""),
-                    });
+                    Err(Close::reply(close_reply(close.map(|(code, _)| code))))
                 }
+            };
+            if let Err(close) = received {
+                conn.close(close);
             }
             if conn.is_closing() {
-                return;
+                return &mut [];
             }
             input = match std::mem::take(&mut input).split_at_mut_checked(used) {
                 Some((_, rest)) => rest,
-                None => return,
+                None => return &mut [],
             };
+            if is_overdue(conn) {
+                return input;
+            }
         }
+        input
     }
 
     /// Starts to close. The close frame goes out behind what is queued.
-    fn begin_close(&mut self, reason: Reason) {
-        if let Some(Close { code, reason }) = self.conn.closing() {
-            self.conn.seal(encoder::close(code, &reason));
+    fn begin_close(&mut self, end: End) {
+        let close = self.conn.closing();
+        if let Some(Close { code, reason, .. }) = &close {
+            self.conn.seal(encoder::close(*code, reason));
         }
+        let gone = end == End::Lost;
+        let reason = match close {
+            Some(Close { by_peer: false, .. }) if !gone => Reason::Disconnected,
+            _ => Reason::Closed,
+        };
+        // Whatever the reason, from here nothing more is taken.
+        self.conn.close(Close::reply(1000));
         let deadline = Box::pin(tokio::time::sleep(CLOSING_TIME_MAX));
-        let gone = reason == Reason::Closed;
         self.stage = Stage::Closing(Box::new(Closing {
             reason,
             deadline,
@@ -335,8 +374,8 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if !matches!(self.stage, Stage::Closing(_)) {
-            let reason = ready!(self.poll_open(cx));
-            self.begin_close(reason);
+            let end = ready!(self.poll_open(cx));
+            self.begin_close(end);
         }
         self.poll_closing(cx)
     }
@@ -345,7 +384,14 @@ where
 impl<IO, D> Drop for Connection<IO, D> {
     fn drop(&mut self) {
         // Whoever still holds the outbox shall not fill it.
-        self.conn.close(Close::new(1001, "closed"));
+        self.conn.close(Close::reply(1000));
+        self.conn.drop_mail();
         self.conn.mount().leave(self.place);
     }
+}
+
+/// Whether the client leaves so much unread that it isn't listened to.
+fn is_overdue(conn: &Conn) -> bool {
+    let (frames, bytes) = conn.backlog();
+    bytes > UNREAD_BYTES_MAX || frames > UNREAD_FRAMES_MAX
 }

@@ -138,15 +138,22 @@ impl<R: RawSocket> Live<R> {
 }
 
 impl<R: RawSocket> Driver for Raw<R> {
-    fn receive(&mut self, frame: Frame<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
+    fn receive(
+        &mut self,
+        frame: Frame<'_>,
+        conn: &Arc<Conn>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Close> {
         if !conn.mount().may_send(&mut self.bucket) {
-            return conn.close(Close::new(1008, TOO_MANY_EVENTS));
+            conn.close(Close::new(1008, TOO_MANY_EVENTS));
+            return Ok(());
         }
         let message = match frame {
             Frame::Text(text) => RawMessage::Text(text.to_owned()),
             Frame::Binary(bytes) => RawMessage::Binary(Bytes::copy_from_slice(bytes)),
         };
         self.add(Job::In(message), conn, cx);
+        Ok(())
     }
 
     fn control(&mut self, control: Control<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
@@ -164,8 +171,12 @@ impl<R: RawSocket> Driver for Raw<R> {
 
     fn poll(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
         for mail in conn.take_mail() {
-            if let Mail::Info(_, info) = mail {
+            let Mail::Info(_, info) = mail else { continue };
+            if self.queue.len() < conn.mount().options.event_queue_messages_max {
                 self.queue.push_back(Job::Info(info));
+            } else {
+                conn.mount().counters.mail_dropped.add(1);
+                discard(info);
             }
         }
         self.work(conn, cx);
@@ -174,7 +185,9 @@ impl<R: RawSocket> Driver for Raw<R> {
     fn poll_close(&mut self, reason: Reason, conn: &Arc<Conn>, cx: &mut Context<'_>) -> Poll<()> {
         if !self.ending {
             self.ending = true;
-            discard(std::mem::take(&mut self.queue));
+            std::mem::take(&mut self.queue)
+                .into_iter()
+                .for_each(discard);
             self.queue.push_back(Job::Terminate(reason));
         }
         self.work(conn, cx);
@@ -188,7 +201,9 @@ impl<R: RawSocket> Driver for Raw<R> {
 impl<R: RawSocket> Drop for Raw<R> {
     fn drop(&mut self) {
         // The user's values may panic when they are dropped; the runtime's worker shall not notice.
-        discard(std::mem::take(&mut self.queue));
+        std::mem::take(&mut self.queue)
+            .into_iter()
+            .for_each(discard);
         discard(std::mem::replace(&mut self.state, State::Ended));
     }
 }

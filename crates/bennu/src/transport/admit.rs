@@ -45,24 +45,27 @@ impl Refusal {
         Self::Forbidden
     }
 
+    /// As plain HTTP, or what the application answers in place of a socket that says no.
+    pub(crate) fn answer(self, options: &SocketOptions) -> Response {
+        match (self, &options.on_refused) {
+            (Self::Refused(error), Some(answer)) => {
+                caught(|| (answer.0)(&error)).unwrap_or_else(|_| Self::Panicked.response())
+            }
+            (refusal, _) => refusal.response(),
+        }
+    }
+
     /// As plain HTTP.
-    pub(crate) fn response(self, options: &SocketOptions) -> Response {
+    pub(crate) fn response(self) -> Response {
         let status = match self {
             Self::Unavailable => {
                 let retry_after = [(header::RETRY_AFTER, "1")];
                 return (StatusCode::SERVICE_UNAVAILABLE, retry_after).into_response();
             }
-            Self::Refused(error) => match &options.on_refused {
-                Some(answer) => match caught(|| (answer.0)(&error)) {
-                    Ok(answer) => return answer,
-                    Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
-                },
-                None => StatusCode::FORBIDDEN,
-            },
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::TooLong => StatusCode::URI_TOO_LONG,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::Refused(_) => StatusCode::FORBIDDEN,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         };
         status.into_response()
@@ -139,8 +142,8 @@ pub(crate) async fn connect<T: Accept>(
         Err(error) => Err(refused(&error.to_string())),
     }?;
     let csrf_token = params.text("_csrf_token").map(str::to_owned);
-    let params = params
-        .decode()
+    let params = caught(|| params.decode())
+        .map_err(|_| Refusal::Panicked)?
         .map_err(|error| refused(&error.to_string()))?;
     let peer = ConnectInfo::peer_of(&parts).map(|it| it.ip());
     let seat = mount.reserve(peer)?;

@@ -62,7 +62,7 @@ async fn connect<T: Accept>(
     request: Request,
 ) -> Result<Response, Response> {
     let (mut parts, _) = request.into_parts();
-    let refused = |refusal: Refusal| refusal.response(&mount.options);
+    let refused = |refusal: Refusal| refusal.answer(&mount.options);
     if let Some(io) = parts.extensions.remove::<Stream>().and_then(|it| it.take()) {
         let client = admit(mount, sockets, parts).await.map_err(refused)?;
         tokio::spawn(connection(io, BytesMut::new(), client.admitted));
