@@ -7,7 +7,9 @@
 )]
 
 mod autobahn;
+mod docs;
 mod layers;
+mod parity;
 mod program;
 mod test;
 mod tools;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::program::{Program, target};
-use crate::{autobahn, layers, tools};
+use crate::{autobahn, docs, layers, tools};
 
 /// One step: what it's called, what it's for, and how it's done.
 struct Step {
@@ -33,6 +33,11 @@ const STEPS: &[Step] = &[
         name: "layers",
         about: "no crate knows what it mustn't",
         run: layers::run,
+    },
+    Step {
+        name: "docs",
+        about: "links lead somewhere, and the parity table is whole",
+        run: docs::run,
     },
     Step {
         name: "unit",

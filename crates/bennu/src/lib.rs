@@ -44,7 +44,27 @@ pub use socket::Socket;
 pub use token::{KeyDigest, SecretError, SignError, Term, Token, TokenError};
 pub use transport::{CheckOrigin, Origin, OriginError};
 
-/// The README's example, so that it's compiled.
+/// The examples of the README and the guides, so that they are compiled.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
+mod guides {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/overview.md")]
+    struct Overview;
+    #[doc = include_str!("../../../docs/sockets.md")]
+    struct Sockets;
+    #[doc = include_str!("../../../docs/channels.md")]
+    struct Channels;
+    #[doc = include_str!("../../../docs/presence.md")]
+    struct Presence;
+    #[doc = include_str!("../../../docs/long-polling.md")]
+    struct LongPolling;
+    #[doc = include_str!("../../../docs/security.md")]
+    struct Security;
+    #[doc = include_str!("../../../docs/deployment.md")]
+    struct Deployment;
+    #[doc = include_str!("../../../docs/writing-a-client.md")]
+    struct WritingAClient;
+    #[doc = include_str!("../../../docs/migrating-from-phoenix.md")]
+    struct Migrating;
+}

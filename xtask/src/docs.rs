@@ -1,0 +1,210 @@
+//! What the documentation says of the repository is so: links lead somewhere, the guides' Rust is compiled, and the
+//! table of Phoenix's features is whole and names tests that exist.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use crate::parity;
+use crate::program::root;
+
+/// Where the examples of guides are made tests.
+const DOCTESTS: &str = "crates/bennu/src/lib.rs";
+const GUIDES: &str = "docs";
+const PARITY: &str = "docs/phoenix-parity.md";
+
+/// The error lists everything that is wrong.
+pub(crate) fn run() -> Result<(), String> {
+    let files = Files::collect()?;
+    let mut wrong = Vec::new();
+    let pages: Vec<&String> = files.0.iter().filter(|path| is_page(path)).collect();
+    let doctests = read(DOCTESTS)?;
+    for page in &pages {
+        let text = read(page)?;
+        for link in links(&text) {
+            if let Err(why) = files.resolve(page, &link) {
+                wrong.push(format!("{page}: {why}"));
+            }
+        }
+        let compiled = doctests.contains(&format!("include_str!(\"../../../{page}\")"));
+        if page.starts_with(GUIDES) && text.contains("\n```rust") && !compiled {
+            wrong.push(format!("{page}: {DOCTESTS} doesn't include its examples"));
+        }
+    }
+    println!("{} pages, their links and examples", pages.len());
+    let read_test = |path: &str| read(path).unwrap_or_default();
+    let (rows, mistakes) = parity::check(&read(PARITY)?, &files.0, read_test);
+    println!("{rows} of Phoenix's features");
+    wrong.extend(mistakes.iter().map(|why| format!("{PARITY}: {why}")));
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "the documentation isn't right:\n  {}",
+        wrong.join("\n  ")
+    ))
+}
+
+/// The pages that are looked at: those at the root and the guides.
+fn is_page(path: &str) -> bool {
+    let folder = folder(path);
+    path.ends_with(".md") && (folder == Path::new("") || folder == Path::new(GUIDES))
+}
+
+/// Where a file is.
+fn folder(path: &str) -> &Path {
+    Path::new(path).parent().unwrap_or_else(|| Path::new(""))
+}
+
+fn read(path: &str) -> Result<String, String> {
+    fs::read_to_string(root().join(path)).map_err(|error| format!("{path} can't be read: {error}"))
+}
+
+/// The paths of all files of the repository, from its root, that aren't made by tools.
+struct Files(Vec<String>);
+
+impl Files {
+    fn collect() -> Result<Self, String> {
+        let mut files = Vec::new();
+        let mut folders = vec![root().to_path_buf()];
+        while let Some(folder) = folders.pop() {
+            let failed =
+                |error: std::io::Error| format!("{} can't be read: {error}", folder.display());
+            for entry in fs::read_dir(&folder).map_err(failed)? {
+                let path = entry.map_err(failed)?.path();
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                if !path.is_dir() {
+                    let from_root = path.strip_prefix(root()).unwrap_or(&path);
+                    files.push(from_root.to_string_lossy().into_owned());
+                } else if !["target", "node_modules", ".git"].contains(&&*name) {
+                    folders.push(path);
+                }
+            }
+        }
+        files.sort_unstable();
+        Ok(Self(files))
+    }
+
+    /// Whether a link in `page` leads to a file, a folder, or a heading. Those to other sites aren't looked at.
+    fn resolve(&self, page: &str, link: &str) -> Result<(), String> {
+        if link.contains("://") || link.starts_with("mailto:") {
+            return Ok(());
+        }
+        let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+        let target = if path.is_empty() {
+            page.to_owned()
+        } else {
+            plain(&folder(page).join(path))
+                .ok_or_else(|| format!("{link} leads out of the repository"))?
+        };
+        let folder = format!("{}/", target.trim_end_matches('/'));
+        let is_file = self.0.contains(&target);
+        if !is_file && !self.0.iter().any(|it| it.starts_with(&folder)) {
+            return Err(format!("{link} leads nowhere"));
+        }
+        if !heading.is_empty() && !headings(&read(&target)?).iter().any(|it| it == heading) {
+            return Err(format!("{link}: there is no such heading"));
+        }
+        Ok(())
+    }
+}
+
+/// A path without `.` and `..`; `None` where it leads out of the root.
+fn plain(path: &Path) -> Option<String> {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if !plain.pop() => return None,
+            Component::ParentDir => {}
+            other => plain.push(other),
+        }
+    }
+    Some(plain.to_string_lossy().into_owned())
+}
+
+/// The lines of a page that aren't code.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut code = false;
+    text.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        code ^= fence;
+        !code && !fence
+    })
+}
+
+/// The targets of `[text](target)`, outside of code.
+fn links(text: &str) -> Vec<String> {
+    let mut links = Vec::new();
+    for line in prose(text) {
+        // Every other piece between backticks is code.
+        let line: String = line.split('`').step_by(2).collect();
+        for rest in line.split("](").skip(1) {
+            if let Some((target, _)) = rest.split_once(')') {
+                links.push(target.to_owned());
+            }
+        }
+    }
+    links
+}
+
+/// What a page's headings are called in links.
+fn headings(text: &str) -> Vec<String> {
+    let titles = prose(text).filter(|line| line.starts_with('#'));
+    let slug = |title: &str| {
+        let title = title.trim_start_matches('#').trim().to_lowercase();
+        let kept = title
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    titles.map(slug).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_found_outside_of_code() {
+        let check = |text: &str, expected: &[&str]| assert_eq!(links(text), expected);
+        check("see [a](a.md) and [`b`](../b.md#c)", &["a.md", "../b.md#c"]);
+        check("![a picture](a.png), `[x](y)`", &["a.png"]);
+        check("```rust\n#[a](b)\n```\n[c](d)", &["d"]);
+    }
+
+    #[test]
+    fn links_lead_to_files_folders_and_headings() {
+        let files = ["README.md", "docs/README.md", "docs/chat.png"].map(str::to_owned);
+        let files = Files(files.to_vec());
+        let check = |page: &str, link: &str, expected: Result<(), &str>| {
+            let found = files.resolve(page, link);
+            assert_eq!(found, expected.map_err(str::to_owned), "{link}");
+        };
+        check("README.md", "docs/", Ok(()));
+        check("README.md", "docs/chat.png", Ok(()));
+        check("docs/README.md", "../README.md", Ok(()));
+        check("docs/README.md", "https://example.com/x", Ok(()));
+        check("docs/README.md", "README.md#guides", Ok(()));
+        check(
+            "docs/README.md",
+            "#no-such",
+            Err("#no-such: there is no such heading"),
+        );
+        check("README.md", "chat.png", Err("chat.png leads nowhere"));
+        check(
+            "docs/README.md",
+            "../../x.md",
+            Err("../../x.md leads out of the repository"),
+        );
+    }
+
+    #[test]
+    fn a_heading_is_called_by_its_letters() {
+        let check = |text: &str, expected: &[&str]| assert_eq!(headings(text), expected);
+        check(
+            "# What it's for\n## `connect`",
+            &["what-its-for", "connect"],
+        );
+        check("```sh\n# a comment\n```\ntext", &[]);
+    }
+}
