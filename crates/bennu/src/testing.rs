@@ -73,11 +73,6 @@ pub use crate::{
     refute_reply,
 };
 
-/// The guide's examples, run as tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/testing.md")]
-struct Guide;
-
 /// How long an assertion waits by default, as in Phoenix.
 const TIMEOUT: Duration = Duration::from_millis(100);
 
