@@ -17,6 +17,8 @@ mod reply;
 mod routes;
 mod runtime;
 mod socket;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token;
 mod transport;
 

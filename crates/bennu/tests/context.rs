@@ -4,7 +4,7 @@ mod support;
 
 use bennu::{Endpoint, SocketOptions};
 use serde_json::{Value, json};
-use support::{App, Client, User, endpoint};
+use support::{App, Client, User, endpoint, reply};
 
 #[tokio::test]
 async fn a_channel_broadcasts_to_other_topics_and_disconnects_by_them() {
@@ -75,4 +75,53 @@ async fn a_channel_is_told_why_its_connection_ends() {
         }
         assert_eq!(tellings.recv().await.as_deref(), Some(expected), "{end}");
     }
+}
+
+#[tokio::test]
+async fn what_join_decides_about_the_channels_end_holds_at_once() {
+    let endpoint = endpoint(SocketOptions::new());
+    let mut client = Client::connect(&endpoint, 4096).await;
+    client.join("room:stop").await;
+    assert_eq!(
+        client.recv().await,
+        json!(["1", "1", "room:stop", "phx_close", {}])
+    );
+    for topic in ["room:fail", "room:unencodable"] {
+        client.send(json!(["1", "1", topic, "phx_join", {}])).await;
+        let crashed = json!({"reason": "join crashed"});
+        assert_eq!(client.recv().await, reply("1", topic, "error", crashed));
+    }
+}
+
+#[tokio::test]
+async fn what_a_channel_sends_itself_in_join_comes_right_after_the_reply() {
+    let endpoint = endpoint(SocketOptions::new());
+    let mut client = Client::connect(&endpoint, 4096).await;
+    client.join("room:noted").await;
+    assert_eq!(
+        client.recv().await,
+        json!(["1", null, "room:noted", "note", "noted in join"])
+    );
+}
+
+#[tokio::test]
+async fn values_that_panic_when_dropped_cost_their_channel_alone() {
+    let endpoint = endpoint(SocketOptions::new());
+    let mut client = Client::connect(&endpoint, 4096).await;
+    client.join("room:a").await;
+    client.join("room:b").await;
+    client
+        .send(json!(["1", "2", "room:a", "panic_with_bombs", {}]))
+        .await;
+    assert_eq!(client.recv().await.get(3), Some(&json!("phx_error")));
+    client.join("room:c").await;
+    client.send(json!(["1", "2", "room:c", "bombs", {}])).await;
+    client.send(json!(["1", "3", "room:b", "ping", 1])).await;
+    assert_eq!(client.recv().await, reply("3", "room:b", "ok", json!(1)));
+    drop(client);
+    while endpoint.connections() > 0 {
+        endpoint.app().go.notify_one();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(endpoint.stats().topics, 0);
 }

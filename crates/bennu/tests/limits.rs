@@ -62,15 +62,18 @@ async fn dropped(overflow: Overflow) -> Vec<Value> {
             .queue_messages_max(3)
             .overflow(overflow),
     );
-    let mut client = Client::connect(&endpoint, 1 << 20).await;
+    let mut client = Client::connect(&endpoint, 64).await;
     client.join(ROOM).await;
-    // Nothing is awaited between these, so the connection's task can't write any.
+    // The stream takes a part of the first, and then nothing.
+    endpoint.local_broadcast(ROOM, "first", &json!("x".repeat(100)));
+    tokio::task::yield_now().await;
     for n in 0..10 {
         endpoint.local_broadcast(ROOM, "n", &json!(n));
     }
-    assert_eq!(endpoint.stats().messages_dropped, 7);
+    assert_eq!(endpoint.stats().messages_dropped, 8);
+    assert_eq!(client.recv().await.get(3), Some(&json!("first")));
     let mut heard = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..2 {
         heard.push(client.recv().await.get(4).cloned().unwrap_or_default());
     }
     heard
@@ -78,8 +81,44 @@ async fn dropped(overflow: Overflow) -> Vec<Value> {
 
 #[tokio::test]
 async fn instead_of_closing_the_oldest_or_the_newest_message_may_be_dropped() {
-    assert_eq!(dropped(Overflow::DropOldest).await, [7, 8, 9]);
-    assert_eq!(dropped(Overflow::DropNewest).await, [0, 1, 2]);
+    assert_eq!(dropped(Overflow::DropOldest).await, [8, 9]);
+    assert_eq!(dropped(Overflow::DropNewest).await, [0, 1]);
+}
+
+#[tokio::test]
+async fn who_reads_may_be_sent_eight_times_as_much_in_one_go_and_no_more() {
+    let endpoint = endpoint(SocketOptions::new().queue_messages_max(3));
+    let mut client = Client::connect(&endpoint, 1 << 20).await;
+    client.join(ROOM).await;
+    // Nothing is awaited between these, so the connection's task can't write any.
+    for n in 0..24 {
+        endpoint.local_broadcast(ROOM, "n", &json!(n));
+    }
+    for n in 0..24 {
+        assert_eq!(client.recv().await.get(4), Some(&json!(n)));
+    }
+    for n in 0..25 {
+        endpoint.local_broadcast(ROOM, "n", &json!(n));
+    }
+    assert_eq!(client.recv().await, json!(["close", 1013, "slow consumer"]));
+}
+
+#[tokio::test]
+async fn answers_to_what_came_in_one_read_are_written_before_the_rest_is_handled() {
+    let endpoint = endpoint(SocketOptions::new());
+    let mut client = Client::connect(&endpoint, 1 << 20).await;
+    client.join(ROOM).await;
+    let long = json!("x".repeat(200_000));
+    client.send(json!(["1", "0", ROOM, "keep", long])).await;
+    assert_eq!(client.recv().await.get(1), Some(&json!("0")));
+    let mut burst = Vec::new();
+    for n in 0..100 {
+        burst.push(json!(["1", n, ROOM, "kept", {}]));
+    }
+    client.send_at_once(burst).await;
+    for n in 0..100 {
+        assert_eq!(client.recv().await.get(1), Some(&json!(n)));
+    }
 }
 
 #[tokio::test]
@@ -243,4 +282,37 @@ async fn a_channel_that_never_rests_lets_others_run() {
     assert_eq!(spinning.recv().await, reply("2", ROOM, "ok", json!({})));
     spinning.send(json!(["1", "4", ROOM, "ping", 2])).await;
     assert_eq!(spinning.recv().await, reply("4", ROOM, "ok", json!(2)));
+}
+
+#[tokio::test]
+async fn what_waits_for_all_busy_channels_of_a_connection_is_bounded() {
+    let endpoint = endpoint(SocketOptions::new().event_queue_bytes_max(5));
+    let mut client = Client::connect(&endpoint, 1 << 20).await;
+    for topic in ["room:a", "room:b"] {
+        client.join(topic).await;
+        client.send(json!(["1", "2", topic, "wait", {}])).await;
+    }
+    for topic in ["room:a", "room:b", "room:b"] {
+        client.send(json!(["1", "3", topic, "ping", "abc"])).await;
+    }
+    let refused = json!({"reason": "too many messages queued"});
+    assert_eq!(client.recv().await, reply("3", "room:b", "error", refused));
+}
+
+#[tokio::test]
+async fn channels_that_take_long_to_end_are_bounded() {
+    let endpoint = endpoint(SocketOptions::new().channels_max(2));
+    let mut client = Client::connect(&endpoint, 1 << 20).await;
+    let topic = "room:stubborn";
+    for _ in 0..3 {
+        client.join(topic).await;
+        client.send(json!(["1", "2", topic, "phx_leave", {}])).await;
+        assert_eq!(client.recv().await, reply("2", topic, "ok", json!({})));
+        assert_eq!(client.recv().await.get(3), Some(&json!("phx_close")));
+    }
+    client.send(json!(["1", "1", topic, "phx_join", {}])).await;
+    assert_eq!(
+        client.recv().await,
+        json!(["close", 1008, "too many channels ending"])
+    );
 }

@@ -31,6 +31,8 @@ pub(crate) struct Channels<S: Socket> {
     slots: Vec<Slot>,
     /// Callbacks that didn't end at once.
     running: Option<Box<FuturesUnordered<Abortable<Running>>>>,
+    /// Payload bytes of the events that wait for busy channels.
+    queued_bytes: usize,
     /// Set when the connection ends.
     ending: Option<Reason>,
     /// To the socket's id, for forced disconnects.
@@ -41,14 +43,11 @@ struct Slot {
     id: ChannelId,
     state: State,
     /// What waits for the running callback to end.
-    queue: Option<Box<Queue>>,
-}
-
-#[derive(Default)]
-struct Queue {
-    jobs: VecDeque<Job>,
-    /// Payload bytes of the events among them.
-    bytes: usize,
+    #[expect(
+        clippy::box_collection,
+        reason = "a pointer costs an idle channel less"
+    )]
+    queue: Option<Box<VecDeque<Job>>>,
 }
 
 enum State {
@@ -84,6 +83,7 @@ impl<S: Socket> Channels<S> {
             session: Session::new(limits),
             slots: Vec::new(),
             running: None,
+            queued_bytes: 0,
             ending: None,
             _id: id,
         }
@@ -107,13 +107,8 @@ impl<S: Socket> Channels<S> {
                     payload,
                 } => self.join(id, topic, join_ref, payload, conn, cx),
                 Action::Joined { id } => {
-                    let pubsub = conn.pubsub();
-                    if let Some(Slot {
-                        state: State::Idle(channel),
-                        ..
-                    }) = self.slot(id)
-                    {
-                        channel.joined(pubsub);
+                    if let Some(work) = self.joined(id, conn) {
+                        self.work(id, work, cx);
                     }
                 }
                 Action::Deliver { id, message } => self.run(id, Job::In(message), conn, cx),
@@ -142,6 +137,10 @@ impl<S: Socket> Channels<S> {
         let Some(route) = self.routes.find(&topic).cloned() else {
             return;
         };
+        if self.slots.len() >= self.session.len() + conn.mount().options.channels_max {
+            // The session counts those that are there, and forgets who leaves. Leaving may take its time.
+            return conn.close(Close::new(1008, "too many channels ending"));
+        }
         if self.slots.len() == self.slots.capacity() {
             // `Vec` would start with room for four; most connections join one or two topics.
             self.slots.reserve_exact(self.slots.len().max(1));
@@ -170,7 +169,9 @@ impl<S: Socket> Channels<S> {
 
     /// Gives a channel a job, now or when it's idle.
     fn run(&mut self, id: ChannelId, job: Job, conn: &Arc<Conn>, cx: &mut Context<'_>) {
-        let Some(slot) = self.slot(id) else { return };
+        let Some(slot) = self.slot(id) else {
+            return discard(job);
+        };
         match std::mem::replace(&mut slot.state, State::Busy(None)) {
             State::Idle(channel) => self.work(id, (channel, job), cx),
             state => {
@@ -182,13 +183,16 @@ impl<S: Socket> Channels<S> {
 
     fn enqueue(&mut self, id: ChannelId, job: Job, conn: &Arc<Conn>) {
         let options = &conn.mount().options;
-        let Some(slot) = self.slot(id) else { return };
+        let queued_bytes = self.queued_bytes;
+        let Some(slot) = self.slot(id) else {
+            return discard(job);
+        };
         if matches!(slot.state, State::Closing(..) | State::Ending(_)) {
             return discard(job);
         }
         let queue = slot.queue.get_or_insert_default();
-        let full = queue.jobs.len() >= options.event_queue_messages_max
-            || queue.bytes > options.event_queue_bytes_max;
+        let full = queue.len() >= options.event_queue_messages_max
+            || queued_bytes > options.event_queue_bytes_max;
         match job {
             Job::In(message) if full => self.session.overflowed(message),
             Job::Out(_) | Job::Info(_) if full => {
@@ -196,8 +200,25 @@ impl<S: Socket> Channels<S> {
                 discard(job);
             }
             job => {
-                queue.bytes += job.bytes();
-                queue.jobs.push_back(job);
+                let bytes = job.bytes();
+                queue.push_back(job);
+                self.queued_bytes += bytes;
+            }
+        }
+    }
+
+    /// A join was replied to: what its callback decided, and what waited for it.
+    fn joined(&mut self, id: ChannelId, conn: &Arc<Conn>) -> Option<Work> {
+        let slot = self.slot(id)?;
+        match std::mem::replace(&mut slot.state, State::Busy(None)) {
+            State::Idle(mut channel) => {
+                channel.joined(conn.pubsub());
+                let ending = channel.ending();
+                self.next(id, channel, ending)
+            }
+            state => {
+                slot.state = state;
+                None
             }
         }
     }
@@ -256,6 +277,11 @@ impl<S: Socket> Channels<S> {
             State::Idle(_) | State::Busy(_) | State::Closing(..) => None,
         };
         match ran {
+            Ok(Ran::Joined(channel, _)) if channel.ending() == Ending::Fail => {
+                discard(channel);
+                self.forget(id);
+                self.session.join_crashed(id);
+            }
             Ok(Ran::Joined(channel, response)) if self.ending.is_none() => {
                 self.set(id, State::Idle(channel));
                 self.session.joined(id, response);
@@ -290,7 +316,7 @@ impl<S: Socket> Channels<S> {
             return self.last(id, channel, reason);
         }
         match ending {
-            Ending::None => match self.slot(id)?.dequeue() {
+            Ending::None => match self.dequeue(id) {
                 Some(job) => return Some((channel, job)),
                 None => self.set(id, State::Idle(channel)),
             },
@@ -321,23 +347,18 @@ impl<S: Socket> Channels<S> {
         channel.unsubscribed();
         let slot = self.slot(id)?;
         slot.state = State::Ending(reason);
-        discard(slot.queue.take());
+        let queue = slot.queue.take();
+        self.discard_queue(queue);
         Some((channel, Job::Terminate(reason)))
     }
 
     /// Stops a channel where it is.
     fn abandon(&mut self, id: ChannelId, cx: &mut Context<'_>) {
-        let Some(slot) = self.forget(id) else { return };
-        match slot.state {
-            State::Busy(Some(abort)) => {
-                abort.abort();
-                // The future holds the channel's subscription: it goes now, before its successor joins.
-                self.poll_running(cx);
-            }
-            State::Idle(channel) | State::Closing(channel, _) => discard(channel),
-            State::Busy(None) | State::Ending(_) => {}
+        if let Some(abort) = self.forget(id) {
+            abort.abort();
+            // The future holds the channel's subscription: it goes now, before its successor joins.
+            self.poll_running(cx);
         }
-        discard(slot.queue);
     }
 
     fn poll_running(&mut self, cx: &mut Context<'_>) {
@@ -367,21 +388,39 @@ impl<S: Socket> Channels<S> {
         }
     }
 
-    fn forget(&mut self, id: ChannelId) -> Option<Slot> {
-        let at = self.slots.binary_search_by_key(&id, |it| it.id).ok()?;
-        Some(self.slots.remove(at))
-    }
-}
-
-impl Slot {
-    fn dequeue(&mut self) -> Option<Job> {
-        let queue = self.queue.as_mut()?;
-        let job = queue.jobs.pop_front();
-        queue.bytes -= job.as_ref().map_or(0, Job::bytes);
-        if queue.jobs.is_empty() {
-            self.queue = None;
+    fn dequeue(&mut self, id: ChannelId) -> Option<Job> {
+        let slot = self.slot(id)?;
+        let queue = slot.queue.as_mut()?;
+        let job = queue.pop_front();
+        if queue.is_empty() {
+            slot.queue = None;
         }
+        self.queued_bytes -= job.as_ref().map_or(0, Job::bytes);
         job
+    }
+
+    /// Takes a channel out of the table, and hands over what stops its callback, if one runs.
+    fn forget(&mut self, id: ChannelId) -> Option<AbortHandle> {
+        let at = self.slots.binary_search_by_key(&id, |it| it.id).ok()?;
+        let slot = self.slots.remove(at);
+        self.discard_queue(slot.queue);
+        match slot.state {
+            State::Idle(channel) | State::Closing(channel, _) => {
+                discard(channel);
+                None
+            }
+            State::Busy(abort) => abort,
+            State::Ending(_) => None,
+        }
+    }
+
+    #[expect(clippy::box_collection, reason = "it's taken from a slot")]
+    /// Drops jobs one by one: users' values among them may panic, and two panics at once end the process.
+    fn discard_queue(&mut self, queue: Option<Box<VecDeque<Job>>>) {
+        for job in queue.into_iter().flat_map(|it| *it) {
+            self.queued_bytes -= job.bytes();
+            discard(job);
+        }
     }
 }
 
@@ -447,7 +486,9 @@ impl<S: Socket> Driver for Channels<S> {
 impl<S: Socket> Drop for Channels<S> {
     fn drop(&mut self) {
         // The user's values may panic when they are dropped; the runtime's worker shall not notice.
-        discard(std::mem::take(&mut self.slots));
+        while let Some(id) = self.slots.last().map(|it| it.id) {
+            self.forget(id);
+        }
         discard(self.running.take());
     }
 }

@@ -21,8 +21,12 @@ use super::{
     encode,
     mount::Mount,
     queue::{Chunk, Queue},
+    running::discard,
 };
 use crate::{Overflow, SendError};
+
+/// How many times the outbox's limits may be queued before the kernel has refused to take more.
+const BURST_FACTOR: usize = 8;
 
 /// The key under which a connection subscribes to its own id.
 pub(crate) const SOCKET_ID: u64 = u64::MAX;
@@ -167,8 +171,22 @@ impl Conn {
         if outbox.close.is_some() {
             return;
         }
-        // One frame always fits, however long: what's judged is what waits before it.
-        if outbox.queue.as_ref().is_some_and(|it| it.is_full(limits)) {
+        // One frame always fits, however long: what's judged is what waits before it. Who isn't known to read
+        // slowly may be sent more in one go.
+        let streams = !matches!(
+            self.encoding.framing,
+            Framing::LongPoll | Framing::LongPollBase64
+        );
+        let factor = if streams && !outbox.blocked {
+            BURST_FACTOR
+        } else {
+            1
+        };
+        if outbox
+            .queue
+            .as_ref()
+            .is_some_and(|it| it.is_full(limits, factor))
+        {
             match limits.overflow {
                 Overflow::Close => {
                     self.mount.counters.overflow_closed.add(1);
@@ -211,6 +229,13 @@ impl Conn {
         if outbox.close.is_none() {
             outbox.close = Some(Box::new(close));
             self.stir(outbox, CLOSE);
+        }
+    }
+
+    /// Drops the mail that nobody will read, one by one: users' values may panic when they are dropped.
+    pub(crate) fn drop_mail(&self) {
+        for mail in self.take_mail() {
+            discard(mail);
         }
     }
 

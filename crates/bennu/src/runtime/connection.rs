@@ -34,7 +34,7 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 const UNREAD_BYTES_MAX: usize = 64 * 1024;
 const UNREAD_FRAMES_MAX: usize = 1024;
 /// Reads and rounds of mail before other connections of the thread have their turn.
-const ROUNDS_MAX: usize = 32;
+const ROUNDS_MAX: usize = 4;
 /// How long a closing connection may take to write what is queued, to hear its peer and to end its channels.
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -89,8 +89,8 @@ pub(crate) struct Connection<IO, D> {
 }
 
 enum Stage {
-    /// What came with the handshake's read isn't handled yet.
-    Fresh(Box<BytesMut>),
+    /// Something was read and isn't handled yet: behind the handshake, or while answers wait to be written.
+    Unhandled(Box<BytesMut>),
     Open,
     Closing(Box<Closing>),
 }
@@ -129,7 +129,7 @@ where
         let stage = if read.is_empty() {
             Stage::Open
         } else {
-            Stage::Fresh(Box::new(read))
+            Stage::Unhandled(Box::new(read))
         };
         Self {
             io,
@@ -154,7 +154,7 @@ where
                 Poll::Ready(Ok(())) => true,
                 Poll::Pending => false,
             };
-            if (written || !self.overdue()) && self.driver.ready() {
+            if (written || !is_overdue(&self.conn)) && self.driver.ready() {
                 match self.poll_read(cx) {
                     Poll::Ready(Ok(true)) => continue,
                     Poll::Ready(Ok(false) | Err(_)) => return Poll::Ready(End::Lost),
@@ -168,12 +168,6 @@ where
         // There's always more, from the client or from channels that send to themselves: others run first.
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-
-    /// Whether the client leaves so much unread that it isn't listened to.
-    fn overdue(&self) -> bool {
-        let (frames, bytes) = self.conn.backlog();
-        bytes > UNREAD_BYTES_MAX || frames > UNREAD_FRAMES_MAX
     }
 
     /// Writes all that is queued.
@@ -208,7 +202,7 @@ where
 
     /// Reads once and handles what came. False at the stream's end.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        if let Stage::Fresh(read) = &mut self.stage {
+        if let Stage::Unhandled(read) = &mut self.stage {
             let mut read = std::mem::take(&mut **read);
             self.stage = Stage::Open;
             self.handle(&mut read, cx);
@@ -231,13 +225,23 @@ where
         result
     }
 
+    /// Handles what was read; when the answers pile up, the rest is kept until they are written.
     fn handle(&mut self, input: &mut [u8], cx: &mut Context<'_>) {
         let mut inflater = INFLATER.take();
-        self.handle_with(&mut inflater, input, cx);
+        let rest = self.handle_with(&mut inflater, input, cx);
         INFLATER.set(inflater);
+        if !rest.is_empty() {
+            self.stage = Stage::Unhandled(Box::new(BytesMut::from(&*rest)));
+        }
     }
 
-    fn handle_with(&mut self, inflater: &mut Inflater, mut input: &mut [u8], cx: &mut Context<'_>) {
+    /// Returns what isn't handled.
+    fn handle_with<'a>(
+        &mut self,
+        inflater: &mut Inflater,
+        mut input: &'a mut [u8],
+        cx: &mut Context<'_>,
+    ) -> &'a mut [u8] {
         let Self {
             conn,
             driver,
@@ -247,7 +251,10 @@ where
         while !input.is_empty() {
             let (used, event) = match decoder.decode(conn.decoder_config(), inflater, input) {
                 Ok(decoded) => decoded,
-                Err(error) => return conn.close(Close::new(error.code(), error.reason())),
+                Err(error) => {
+                    conn.close(Close::new(error.code(), error.reason()));
+                    return &mut [];
+                }
             };
             let received = match event {
                 None => Ok(()),
@@ -267,16 +274,20 @@ where
                 }
             };
             if let Err(close) = received {
-                return conn.close(close);
+                conn.close(close);
             }
             if conn.is_closing() {
-                return;
+                return &mut [];
             }
             input = match std::mem::take(&mut input).split_at_mut_checked(used) {
                 Some((_, rest)) => rest,
-                None => return,
+                None => return &mut [],
             };
+            if is_overdue(conn) {
+                return input;
+            }
         }
+        input
     }
 
     /// Starts to close. The close frame goes out behind what is queued.
@@ -290,6 +301,8 @@ where
             Some(Close { by_peer: false, .. }) if !gone => Reason::Disconnected,
             _ => Reason::Closed,
         };
+        // Whatever the reason, from here nothing more is taken.
+        self.conn.close(Close::reply(1000));
         let deadline = Box::pin(tokio::time::sleep(CLOSING_TIME_MAX));
         self.stage = Stage::Closing(Box::new(Closing {
             reason,
@@ -369,7 +382,14 @@ where
 impl<IO, D> Drop for Connection<IO, D> {
     fn drop(&mut self) {
         // Whoever still holds the outbox shall not fill it.
-        self.conn.close(Close::new(1001, "closed"));
+        self.conn.close(Close::reply(1000));
+        self.conn.drop_mail();
         self.conn.mount().leave(self.place);
     }
+}
+
+/// Whether the client leaves so much unread that it isn't listened to.
+fn is_overdue(conn: &Conn) -> bool {
+    let (frames, bytes) = conn.backlog();
+    bytes > UNREAD_BYTES_MAX || frames > UNREAD_FRAMES_MAX
 }

@@ -55,6 +55,8 @@ pub(crate) enum Ran {
 pub(crate) trait Live: Send {
     /// The join was replied to.
     fn joined(&mut self, pubsub: &PubSub);
+    /// What its callbacks decided about its life.
+    fn ending(&self) -> Ending;
     /// Ends its subscriptions.
     fn unsubscribed(&mut self);
     fn run(self: Box<Self>, job: Job) -> Run;
@@ -115,6 +117,10 @@ pub(crate) fn join<C: Channel>(request: Request<C::Socket>) -> Run {
 impl<C: Channel> Live for Channeled<C> {
     fn joined(&mut self, pubsub: &PubSub) {
         self.cx.joined(pubsub);
+    }
+
+    fn ending(&self) -> Ending {
+        self.cx.ending()
     }
 
     fn unsubscribed(&mut self) {

@@ -23,4 +23,4 @@ pub(crate) use frame::{encode, frame};
 pub(crate) use live::{JoinFn, join};
 pub(crate) use mount::{Counter, Counters, Mount};
 pub(crate) use raw::{RAW, Raw};
-pub(crate) use running::discard;
+pub(crate) use running::{caught, discard};

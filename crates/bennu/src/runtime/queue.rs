@@ -59,8 +59,10 @@ impl Queue {
         }
     }
 
-    pub(crate) fn is_full(&self, limits: &SocketOptions) -> bool {
-        self.bytes > limits.queue_bytes_max || self.frames.len() >= limits.queue_messages_max
+    /// Whether it's beyond `factor` times the limits.
+    pub(crate) fn is_full(&self, limits: &SocketOptions, factor: usize) -> bool {
+        self.bytes > limits.queue_bytes_max.saturating_mul(factor)
+            || self.frames.len() >= limits.queue_messages_max.saturating_mul(factor)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

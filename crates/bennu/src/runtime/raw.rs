@@ -165,8 +165,12 @@ impl<R: RawSocket> Driver for Raw<R> {
 
     fn poll(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
         for mail in conn.take_mail() {
-            if let Mail::Info(_, info) = mail {
+            let Mail::Info(_, info) = mail else { continue };
+            if self.queue.len() < conn.mount().options.event_queue_messages_max {
                 self.queue.push_back(Job::Info(info));
+            } else {
+                conn.mount().counters.mail_dropped.add(1);
+                discard(info);
             }
         }
         self.work(conn, cx);
@@ -175,7 +179,9 @@ impl<R: RawSocket> Driver for Raw<R> {
     fn poll_close(&mut self, reason: Reason, conn: &Arc<Conn>, cx: &mut Context<'_>) -> Poll<()> {
         if !self.ending {
             self.ending = true;
-            discard(std::mem::take(&mut self.queue));
+            std::mem::take(&mut self.queue)
+                .into_iter()
+                .for_each(discard);
             self.queue.push_back(Job::Terminate(reason));
         }
         self.work(conn, cx);
@@ -189,7 +195,9 @@ impl<R: RawSocket> Driver for Raw<R> {
 impl<R: RawSocket> Drop for Raw<R> {
     fn drop(&mut self) {
         // The user's values may panic when they are dropped; the runtime's worker shall not notice.
-        discard(std::mem::take(&mut self.queue));
+        std::mem::take(&mut self.queue)
+            .into_iter()
+            .for_each(discard);
         discard(std::mem::replace(&mut self.state, State::Ended));
     }
 }

@@ -14,7 +14,7 @@ use super::{Accept, origin};
 use crate::{
     ConnectInfo, Error,
     params::Params,
-    runtime::{Conn, Mount},
+    runtime::{Conn, Mount, caught},
 };
 
 /// Why a client isn't let in. Each transport has its own way to say so.
@@ -97,8 +97,8 @@ pub(crate) async fn connect<T: Accept>(
         Ok(serializer) => Ok(serializer),
         Err(error) => Err(refused(&error.to_string())),
     }?;
-    let params = params
-        .decode()
+    let params = caught(|| params.decode())
+        .map_err(|_| Refusal::Panicked)?
         .map_err(|error| refused(&error.to_string()))?;
     let encoding = Encoding {
         serializer,

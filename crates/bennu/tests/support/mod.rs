@@ -67,6 +67,7 @@ impl Socket for User {
 #[derive(Default)]
 pub struct Room {
     spins: bool,
+    kept: Option<Payload>,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +79,14 @@ pub enum In {
     Wait,
     /// Sends itself as many messages, and replies how many got through.
     Mail(usize),
+    /// Keeps a value.
+    Keep(Payload),
+    /// Replies with the value kept.
+    Kept,
+    /// Sends itself values that panic when they are dropped, and then waits.
+    Bombs,
+    /// Sends itself such values, and panics.
+    PanicWithBombs,
     /// Broadcasts "told" to another topic.
     Tell(String),
     /// Tracks itself under two keys.
@@ -92,9 +101,19 @@ impl Channel for Room {
     type Socket = User;
     type Params = ();
     type In = In;
-    type Info = ();
+    type Info = Info;
 
     async fn join(topic: &Topic, (): (), cx: &Context<Self>) -> Result<Joined<Self>> {
+        match topic.subtopic() {
+            "stop" => cx.stop(),
+            "fail" => cx.fail(),
+            "unencodable" => cx.push("x", &std::collections::BTreeMap::from([((), ())])),
+            "noted" => {
+                let _ = cx.handle().send(Info::Note("noted in join"));
+                tokio::task::yield_now().await;
+            }
+            _ => {}
+        }
         if topic.subtopic() == "slow" {
             cx.socket().0.go.notified().await;
         }
@@ -115,8 +134,25 @@ impl Channel for Room {
             In::Mail(count) => {
                 let handle = cx.handle();
                 Ok(Reply::with(
-                    (0..count).filter(|_| handle.send(()).is_ok()).count(),
+                    (0..count)
+                        .filter(|_| handle.send(Info::Spin).is_ok())
+                        .count(),
                 ))
+            }
+            In::Keep(payload) => {
+                self.kept = Some(payload);
+                Ok(Reply::ok())
+            }
+            In::Kept => Ok(Reply::with(&self.kept)),
+            In::Bombs => {
+                send_bombs(cx);
+                cx.socket().0.go.notified().await;
+                Ok(Reply::ok())
+            }
+            In::PanicWithBombs => {
+                send_bombs(cx);
+                tokio::task::yield_now().await;
+                panic!("asked to panic");
             }
             In::Tell(topic) => {
                 cx.broadcast_to(topic, "told", &());
@@ -133,15 +169,17 @@ impl Channel for Room {
             }
             In::Spin => {
                 self.spins = true;
-                let _ = cx.handle().send(());
+                let _ = cx.handle().send(Info::Spin);
                 Ok(Reply::ok())
             }
         }
     }
 
-    async fn handle_info(&mut self, (): (), cx: &Context<Self>) -> Result<()> {
-        if self.spins {
-            let _ = cx.handle().send(());
+    async fn handle_info(&mut self, info: Info, cx: &Context<Self>) -> Result<()> {
+        if let Info::Note(note) = info {
+            cx.push("note", note);
+        } else if self.spins {
+            let _ = cx.handle().send(Info::Spin);
         }
         Ok(())
     }
@@ -151,6 +189,27 @@ impl Channel for Room {
         if cx.topic().subtopic() == "stubborn" {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+pub enum Info {
+    Spin,
+    Note(&'static str),
+    Bomb(Bomb),
+}
+
+/// Panics when it's dropped.
+pub struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+fn send_bombs(cx: &Context<Room>) {
+    for _ in 0..3 {
+        let _ = cx.handle().send(Info::Bomb(Bomb));
     }
 }
 
@@ -181,6 +240,17 @@ impl Client {
             .send(Message::text(message.to_string()))
             .await
             .unwrap();
+    }
+
+    /// Sends messages so that they come with one read.
+    pub async fn send_at_once(&mut self, messages: Vec<Value>) {
+        for message in messages {
+            self.0
+                .feed(Message::text(message.to_string()))
+                .await
+                .unwrap();
+        }
+        self.0.flush().await.unwrap();
     }
 
     /// The next message from the server, a close as `["close", code, reason]`, the stream's end as null.
