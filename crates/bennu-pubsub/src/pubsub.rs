@@ -1,9 +1,8 @@
 //! The topics of one node.
 
 use std::{
-    collections::{HashMap, hash_map::RandomState},
     fmt,
-    hash::BuildHasher,
+    hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU32, Ordering},
@@ -11,6 +10,7 @@ use std::{
 };
 
 use bennu_wire::{Broadcast, Topic};
+use hashbrown::HashTable;
 
 use crate::{
     Adapter, InProcess, Receiver, Subscriber,
@@ -34,7 +34,8 @@ struct Registry {
     adapter: Box<dyn Adapter>,
 }
 
-type Shard = HashMap<Topic, Arc<Node>>;
+/// By the topic, which stands in the node alone: there may be a million of them.
+type Shard = HashTable<Arc<Node>>;
 
 /// One topic that has subscribers.
 struct Node {
@@ -83,8 +84,14 @@ impl PubSub {
     ) -> Subscription {
         let topic = topic.into();
         let node = {
-            let mut shard = self.registry.shard(&topic);
-            let node = shard.entry(topic).or_insert_with_key(|topic| {
+            let hash = self.registry.hash(&topic);
+            let mut shard = self.registry.shard(hash);
+            let entry = shard.entry(
+                hash,
+                |it| it.topic == topic,
+                |it| self.registry.hash(&it.topic),
+            );
+            let node = entry.or_insert_with(|| {
                 Arc::new(Node {
                     topic: topic.clone(),
                     registry: Arc::downgrade(&self.registry),
@@ -92,6 +99,7 @@ impl PubSub {
                     subscribers: Mutex::default(),
                 })
             });
+            let node = node.get();
             node.subscriptions.fetch_add(1, Ordering::Relaxed);
             node.clone()
         };
@@ -113,11 +121,7 @@ impl PubSub {
 
     /// Delivers `broadcast` to the subscribers of its topic on this node. Phoenix's `local_broadcast/3`.
     pub fn local_broadcast(&self, broadcast: &Arc<Broadcast>) {
-        let node = self
-            .registry
-            .shard(broadcast.topic())
-            .get(broadcast.topic())
-            .cloned();
+        let node = self.registry.find(broadcast.topic());
         if let Some(node) = node {
             node.broadcast(broadcast, None);
         }
@@ -132,10 +136,8 @@ impl PubSub {
     /// How many subscriptions `topic` has on this node.
     #[must_use]
     pub fn subscriptions(&self, topic: &Topic) -> usize {
-        self.registry
-            .shard(topic)
-            .get(topic)
-            .map_or(0, |it| it.subscriptions.load(Ordering::Relaxed) as usize)
+        let node = self.registry.find(topic);
+        node.map_or(0, |it| it.subscriptions.load(Ordering::Relaxed) as usize)
     }
 }
 
@@ -159,18 +161,25 @@ impl Subscription {
         self.publish(broadcast, false);
     }
 
+    /// As [`broadcast_from`](Self::broadcast_from), on this node only. Phoenix's `local_broadcast_from/4`.
+    pub fn local_broadcast_from(&self, broadcast: &Arc<Broadcast>) {
+        self.deliver(broadcast, false);
+    }
+
     fn publish(&self, broadcast: &Arc<Broadcast>, echo: bool) {
-        debug_assert_eq!(broadcast.topic(), self.topic());
-        self.node.broadcast(
-            broadcast,
-            Some(Origin {
-                slot: self.slot,
-                echo,
-            }),
-        );
+        self.deliver(broadcast, echo);
         if let Some(registry) = self.node.registry.upgrade() {
             registry.adapter.publish(broadcast);
         }
+    }
+
+    fn deliver(&self, broadcast: &Arc<Broadcast>, echo: bool) {
+        debug_assert_eq!(broadcast.topic(), self.topic());
+        let origin = Origin {
+            slot: self.slot,
+            echo,
+        };
+        self.node.broadcast(broadcast, Some(origin));
     }
 }
 
@@ -209,21 +218,31 @@ impl Drop for Subscription {
         let Some(registry) = self.node.registry.upgrade() else {
             return;
         };
-        let mut shard = registry.shard(&self.node.topic);
+        let hash = registry.hash(&self.node.topic);
+        let mut shard = registry.shard(hash);
         // Somebody may have subscribed since, or even have made a new node of the same name.
-        if self.node.subscriptions.load(Ordering::Acquire) == 0
-            && shard
-                .get(&self.node.topic)
-                .is_some_and(|it| Arc::ptr_eq(it, &self.node))
-        {
-            shard.remove(&self.node.topic);
+        let unused = self.node.subscriptions.load(Ordering::Acquire) == 0;
+        if unused && let Ok(entry) = shard.find_entry(hash, |it| Arc::ptr_eq(it, &self.node)) {
+            entry.remove();
         }
     }
 }
 
 impl Registry {
-    fn shard(&self, topic: &Topic) -> MutexGuard<'_, Shard> {
-        let index = self.hasher.hash_one(topic) as usize % SHARDS;
+    fn find(&self, topic: &Topic) -> Option<Arc<Node>> {
+        let hash = self.hash(topic);
+        self.shard(hash)
+            .find(hash, |it| it.topic == *topic)
+            .cloned()
+    }
+
+    fn hash(&self, topic: &Topic) -> u64 {
+        self.hasher.hash_one(topic)
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        // The map goes by the high and the low bits of the hash.
+        let index = (hash >> 32) as usize % SHARDS;
         match self.shards.get(index) {
             Some(shard) => lock(shard),
             None => unreachable!("{index} of {SHARDS} shards"),

@@ -1,7 +1,7 @@
 //! Who is where: presences of topics, as a state that is told of events and of the time.
 //!
 //! A [`Tracker`] reads no clock and sends nothing: it is told what to track and what time it is, and is asked
-//! for [`Diff`]s to publish and for the next time to call back. A [`Roster`] drives several of them.
+//! for [`PresenceDiff`]s to publish and for the next time to call back. A [`Roster`] drives several of them.
 //!
 //! Every change has a *version*, a number that only grows, and every tracker is the only one to make its
 //! versions. So what changed between two versions can be cut out for other nodes.
@@ -24,7 +24,7 @@ use std::{
 
 use bennu_wire::Topic;
 
-pub use diff::{Diff, PresenceEntry, Presences};
+pub use diff::{PresenceDiff, PresenceEntry, Presences};
 pub use members::Listing;
 pub use meta::{Meta, PresenceMeta, PresenceRef, Replica};
 pub use options::{PresenceError, PresenceOptions};
@@ -69,7 +69,7 @@ pub struct Tracker {
     /// When windows end, soonest first: all are equally long. One that was ended before its time stays here.
     deadlines: VecDeque<(Instant, Topic)>,
     /// To be published, in this order.
-    diffs: VecDeque<Diff>,
+    diffs: VecDeque<PresenceDiff>,
 }
 
 type Place = (Owner, Topic, Arc<str>);
@@ -232,7 +232,7 @@ impl Tracker {
     }
 
     /// The next diff to publish.
-    pub fn poll_diff(&mut self) -> Option<Diff> {
+    pub fn poll_diff(&mut self) -> Option<PresenceDiff> {
         let diff = self.diffs.pop_front();
         if self.diffs.is_empty() {
             self.diffs = VecDeque::new();
@@ -310,7 +310,7 @@ impl Tracker {
         {
             let joins = std::mem::take(&mut pending.joins);
             let leaves = std::mem::take(&mut pending.leaves);
-            let mut diff = Diff {
+            let mut diff = PresenceDiff {
                 topic: topic.clone(),
                 joins: Presences::default(),
                 leaves: Presences::default(),

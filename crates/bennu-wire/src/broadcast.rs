@@ -57,8 +57,10 @@ pub enum Framing {
     WebSocket,
     /// A WebSocket frame with permessage-deflate.
     WebSocketDeflate,
-    /// An entry of a long-poll answer.
+    /// An entry of a long-poll answer: a text as a JSON string. Bytes don't fit in.
     LongPoll,
+    /// The same for clients that asked for it: bytes are entries in Base64.
+    LongPollBase64,
 }
 
 impl Broadcast {

@@ -12,6 +12,7 @@
 //! | an event and a payload | an enum | [`decode_event`] |
 //! | a value | a payload | [`Payload::new`] |
 //! | something to send | a frame | [`Serializer::encode`], [`Broadcast::encoded`] |
+//! | a posted body, a poll | messages, an answer | [`longpoll::Batch`], [`longpoll::Window`] |
 //!
 //! ```
 //! use bennu_wire::{Action, Frame, Limits, Serializer, Session};
@@ -34,9 +35,11 @@
 mod broadcast;
 mod error;
 mod event;
+pub mod longpoll;
 mod message;
 mod name;
 mod payload;
+mod rate;
 mod reference;
 mod serializer;
 mod session;
@@ -48,6 +51,7 @@ pub use event::{RawEvent, decode_event};
 pub use message::{Message, Outbound, Outgoing, Reply};
 pub use name::{Name, NameRef};
 pub use payload::Payload;
+pub use rate::{Bucket, Rate};
 pub use reference::Ref;
 pub use serializer::{DecodeLimits, Frame, Kind, Serializer, VsnError};
 pub use session::{Action, ChannelId, Limits, Session};

@@ -32,12 +32,15 @@ const PHOENIX: &str = "phoenix";
 const OK: &str = "ok";
 const ERROR: &str = "error";
 const TOO_MANY_QUEUED: &str = "too many messages queued";
+const TOO_MANY_JOINING: &str = "too many joins at once";
 
-/// What one connection may have. Values beyond `u32::MAX` count as that.
+/// What one connection may have. Numbers of channels beyond 65,535 count as that, and the others beyond `u32::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Channels joined, joining or leaving; a join beyond is refused. 100 by default.
     pub channels_max: usize,
+    /// Channels whose join is not decided yet; a join beyond is refused. 100 by default.
+    pub joining_channels_max: usize,
     /// Messages that wait for joins to be decided, over all of them. Beyond, an event gets an error reply, and a join or
     /// leave closes the connection with 1008. 1,024 by default.
     pub joining_messages_max: usize,
@@ -49,6 +52,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             channels_max: 100,
+            joining_channels_max: 100,
             joining_messages_max: 1_024,
             joining_bytes_max: 16 * 1_024 * 1_024,
         }
@@ -87,7 +91,8 @@ pub struct Session {
     /// What all the joining channels' queues hold together.
     load: Load,
     limits: Load,
-    channels_max: u32,
+    channels_max: u16,
+    joining_channels_max: u16,
     next_id: u32,
 }
 
@@ -139,15 +144,18 @@ impl Session {
                 messages: clamp(limits.joining_messages_max),
                 bytes: clamp(limits.joining_bytes_max),
             },
-            channels_max: clamp(limits.channels_max),
+            channels_max: few(limits.channels_max),
+            joining_channels_max: few(limits.joining_channels_max),
             next_id: 0,
         }
     }
 
     /// Takes a message from the client. `routed` says whether some channel serves a topic; it is asked for joins only.
     pub fn receive(&mut self, message: Message, routed: impl FnOnce(&str) -> bool) {
-        let found = Found::in_channels(&mut self.channels, &message);
+        // A join is rare, so the channels are counted when there is one.
         let event = message.event.as_str().unwrap_or_default();
+        let joinable = event != PHX_JOIN || self.joinable();
+        let found = Found::in_channels(&mut self.channels, &message);
         match (event, found) {
             (HEARTBEAT, _) if message.topic.as_str() == Some(PHOENIX) => {
                 self.actions.reply(Ref::NULL, message, OK, Payload::empty());
@@ -161,10 +169,9 @@ impl Session {
                         reason: TOO_MANY_QUEUED,
                     });
                 }
-                Err(()) => self
-                    .actions
-                    .refuse(message.join_ref.clone(), message, TOO_MANY_QUEUED),
+                Err(()) => self.actions.decline(message, TOO_MANY_QUEUED),
             },
+            (PHX_JOIN, _) if !joinable => self.actions.decline(message, TOO_MANY_JOINING),
             // The old channel makes room, so neither route nor number of channels is asked for.
             (PHX_JOIN, Found::Joined { channel, .. } | Found::Leaving(channel)) => {
                 let Some(id) = next_id(&mut self.next_id, &mut self.actions) else {
@@ -312,8 +319,18 @@ impl Session {
 
     /// An event could not be queued behind the ones its channel has not read yet: the client is told so.
     pub fn overflowed(&mut self, message: Message) {
-        self.actions
-            .refuse(message.join_ref.clone(), message, TOO_MANY_QUEUED);
+        self.actions.decline(message, TOO_MANY_QUEUED);
+    }
+
+    /// The client sends more often than it may. An event or a join is refused with `reason`. Anything else is heard all
+    /// the same: it costs no more than saying no, and a leave or a heartbeat that isn't heard costs the client more.
+    pub fn throttled(&mut self, message: Message, reason: &str) {
+        match (message.event.as_str(), message.topic.as_str()) {
+            (Some(PHX_LEAVE), _) | (Some(HEARTBEAT), Some(PHOENIX)) => {
+                self.receive(message, |_| false);
+            }
+            _ => self.actions.decline(message, reason),
+        }
     }
 
     /// How many channels there are, joining and leaving ones among them.
@@ -347,13 +364,17 @@ impl Session {
         }
     }
 
+    /// Whether one more join may be undecided.
+    fn joinable(&self) -> bool {
+        let joining = |it: &&Channel| it.phase() == Phase::Joining;
+        let max = self.joining_channels_max;
+        // There can't be more of them than channels.
+        few(self.channels.len()) < max || few(self.channels.iter().filter(joining).count()) < max
+    }
+
     fn join(&mut self, topic: Topic, message: Message) {
-        if clamp(self.channels.len()) >= self.channels_max {
-            return self.actions.refuse(
-                message.join_ref.clone(),
-                message,
-                "too many channels joined",
-            );
+        if few(self.channels.len()) >= self.channels_max {
+            return self.actions.decline(message, "too many channels joined");
         }
         let Some(id) = next_id(&mut self.next_id, &mut self.actions) else {
             return;
@@ -384,6 +405,10 @@ fn next_id(next: &mut u32, actions: &mut Actions) -> Option<ChannelId> {
 
 fn clamp(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn few(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]
@@ -427,7 +452,7 @@ mod tests {
 
     #[test]
     fn an_idle_session_is_small() {
-        assert_eq!((size_of::<Session>(), Session::CHANNEL_BYTES), (64, 56));
+        assert_eq!((size_of::<Session>(), Session::CHANNEL_BYTES), (64, 48));
         let mut session = Session::new(Limits::default());
         for n in 1..=3 {
             let Some(Action::Join { id, .. }) =

@@ -1,12 +1,14 @@
 //! What a channel can do.
 
+mod handle;
 mod presence;
+mod reply_to;
 
 use std::{
     any::{Any, type_name},
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
 };
@@ -19,10 +21,14 @@ use serde::Serialize;
 use crate::{
     Channel, Presence,
     presence::Change,
-    reply::{Answer, Reply},
+    reply::Answer,
     routes::Route,
-    runtime::{Conn, Mail, Relay, encode},
+    runtime::{Conn, Relay, encode},
 };
+
+pub use handle::{Handle, SendError};
+pub use reply_to::ReplyTo;
+use reply_to::reply;
 
 /// What a channel can do while one of its callbacks runs, and what it knows of its place.
 ///
@@ -68,11 +74,19 @@ struct Rest {
 
 enum Effect {
     Push(Bytes),
-    Broadcast {
-        broadcast: Arc<Broadcast>,
-        echo: bool,
-    },
+    Broadcast(Arc<Broadcast>, Reach),
     Presence(Presence, Change),
+}
+
+/// Who hears a broadcast.
+#[derive(Debug, Clone, Copy)]
+enum Reach {
+    /// Everybody in the channel's topic.
+    All,
+    /// Everybody in the channel's topic but the channel.
+    Others,
+    /// Everybody in another topic.
+    Elsewhere,
 }
 
 /// What a callback decided about its channel's life.
@@ -170,12 +184,23 @@ impl<C: Channel> Context<C> {
     /// The payload is encoded before anyone gets it. One that fails to serialize ends the channel as with
     /// [`push`](Self::push); a client whose serializer can't carry it is skipped and counted.
     pub fn broadcast(&self, event: &str, payload: &(impl Serialize + ?Sized)) {
-        self.broadcast_as(event, payload, true);
+        self.broadcast_as(self.topic().clone(), event, payload, Reach::All);
     }
 
     /// Sends an event to everybody in this topic but this channel.
     pub fn broadcast_from(&self, event: &str, payload: &(impl Serialize + ?Sized)) {
-        self.broadcast_as(event, payload, false);
+        self.broadcast_as(self.topic().clone(), event, payload, Reach::Others);
+    }
+
+    /// Sends an event to everybody in another topic, on every node. With a socket's id as topic and `disconnect`
+    /// as event it closes that socket's connections.
+    pub fn broadcast_to(
+        &self,
+        topic: impl Into<Topic>,
+        event: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) {
+        self.broadcast_as(topic.into(), event, payload, Reach::Elsewhere);
     }
 
     /// Also listens to another topic: its broadcasts go to [`Channel::handle_out`]. A second subscription to
@@ -206,22 +231,21 @@ impl<C: Channel> Context<C> {
     /// [`Channel::handle_in`]. Phoenix's `socket_ref/1`.
     #[must_use]
     pub fn reply_to(&self) -> Option<ReplyTo> {
-        (!self.r#ref.is_null()).then(|| ReplyTo {
-            conn: self.conn.clone(),
-            join_ref: self.join_ref.clone(),
-            r#ref: self.r#ref.clone(),
-            topic: self.topic().clone(),
-        })
+        let to = || {
+            ReplyTo::new(
+                self.conn.clone(),
+                self.join_ref.clone(),
+                self.r#ref.clone(),
+                self.topic().clone(),
+            )
+        };
+        (!self.r#ref.is_null()).then(to)
     }
 
     /// Reaches this channel from other tasks.
     #[must_use]
     pub fn handle(&self) -> Handle<C> {
-        Handle {
-            conn: Arc::downgrade(&self.conn),
-            id: self.id,
-            info: std::marker::PhantomData,
-        }
+        Handle::new(Arc::downgrade(&self.conn), self.id)
     }
 
     /// Ends the channel after this callback and its reply: the client gets `phx_close` and doesn't rejoin.
@@ -235,15 +259,17 @@ impl<C: Channel> Context<C> {
         self.end(Ending::Fail);
     }
 
-    fn broadcast_as(&self, event: &str, payload: &(impl Serialize + ?Sized), echo: bool) {
+    fn broadcast_as(
+        &self,
+        topic: Topic,
+        event: &str,
+        payload: &(impl Serialize + ?Sized),
+        reach: Reach,
+    ) {
         match Payload::new(payload) {
             Ok(payload) => {
-                let broadcast = Arc::new(Broadcast::new(
-                    self.topic().clone(),
-                    event.to_owned(),
-                    payload,
-                ));
-                self.apply(Effect::Broadcast { broadcast, echo });
+                let broadcast = Arc::new(Broadcast::new(topic, event.to_owned(), payload));
+                self.apply(Effect::Broadcast(broadcast, reach));
             }
             Err(error) => self.unencodable(event, &error),
         }
@@ -255,25 +281,15 @@ impl<C: Channel> Context<C> {
         {
             return held.push(effect);
         }
-        match (effect, &self.subscription) {
-            (Effect::Push(frame), _) => self.conn.send(frame),
-            (Effect::Presence(presence, change), _) => self.changed(&presence, change),
-            (
-                Effect::Broadcast {
-                    broadcast,
-                    echo: true,
-                },
-                Some(place),
-            ) => place.broadcast(&broadcast),
-            (
-                Effect::Broadcast {
-                    broadcast,
-                    echo: false,
-                },
-                Some(place),
-            ) => place.broadcast_from(&broadcast),
-            // In `terminate` the channel has left its topic already.
-            (Effect::Broadcast { broadcast, .. }, None) => self.conn.pubsub().broadcast(&broadcast),
+        match effect {
+            Effect::Push(frame) => self.conn.send(frame),
+            Effect::Presence(presence, change) => self.changed(&presence, change),
+            Effect::Broadcast(broadcast, reach) => match (reach, &self.subscription) {
+                (Reach::All, Some(place)) => place.broadcast(&broadcast),
+                (Reach::Others, Some(place)) => place.broadcast_from(&broadcast),
+                // In `terminate` the channel has left its topic already.
+                (Reach::Elsewhere, _) | (_, None) => self.conn.pubsub().broadcast(&broadcast),
+            },
         }
     }
 
@@ -357,98 +373,6 @@ impl<C: Channel> Context<C> {
     }
 }
 
-/// Answers one event of a client later: see [`Context::reply_to`].
-#[derive(Clone)]
-pub struct ReplyTo {
-    conn: Arc<Conn>,
-    join_ref: Ref,
-    r#ref: Ref,
-    topic: Topic,
-}
-
-impl ReplyTo {
-    /// Sends a reply. Nothing happens when the connection is gone; a response that can't be encoded is logged.
-    pub fn reply(&self, answer: Reply) {
-        let Some(answer) = answer.0 else { return };
-        if let Err(error) = reply(&self.conn, &self.join_ref, &self.r#ref, &self.topic, answer) {
-            tracing::error!(topic = %self.topic, %error, "failed to encode a reply");
-        }
-    }
-}
-
-fn reply(
-    conn: &Conn,
-    join_ref: &Ref,
-    r#ref: &Ref,
-    topic: &Topic,
-    Answer { status, response }: Answer,
-) -> Result<(), EncodeError> {
-    let response = &response?;
-    let topic = topic.as_str().into();
-    conn.push(&Outgoing::Reply {
-        join_ref,
-        r#ref,
-        topic,
-        status: &status,
-        response,
-    })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Sends `Info` to a channel from any task: see [`Context::handle`]. It doesn't keep the connection alive.
-pub struct Handle<C: Channel> {
-    conn: Weak<Conn>,
-    id: ChannelId,
-    info: std::marker::PhantomData<fn(C::Info)>,
-}
-
-impl<C: Channel> Handle<C> {
-    /// Sends `info` to [`Channel::handle_info`].
-    ///
-    /// # Errors
-    ///
-    /// The connection is gone, or too much waits for it already. A channel that ended on a connection that
-    /// lives takes the message without effect.
-    pub fn send(&self, info: C::Info) -> Result<(), SendError> {
-        let conn = self.conn.upgrade().ok_or(SendError::Gone)?;
-        conn.mail(Mail::Info(self.id, Box::new(info)))
-    }
-}
-
-impl<C: Channel> Clone for Handle<C> {
-    fn clone(&self) -> Self {
-        Self {
-            conn: self.conn.clone(),
-            id: self.id,
-            info: std::marker::PhantomData,
-        }
-    }
-}
-
-/// Why a [`Handle`] could not send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The connection is gone.
-    Gone,
-    /// As many messages as the limit `queue_messages_max` allows wait for the connection already.
-    Full,
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Gone => "the connection is gone",
-            Self::Full => "too many messages wait for the connection",
-        })
-    }
-}
-
-impl std::error::Error for SendError {}
-
 impl<C: Channel> fmt::Debug for Context<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
@@ -458,19 +382,6 @@ impl<C: Channel> fmt::Debug for Context<C> {
     }
 }
 
-impl fmt::Debug for ReplyTo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplyTo")
-            .field("topic", &self.topic)
-            .field("ref", &self.r#ref)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<C: Channel> fmt::Debug for Handle<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

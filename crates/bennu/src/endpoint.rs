@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, routing::MethodRouter};
 use bennu_pubsub::{Adapter, PubSub, Receiver, Subscription};
 use bennu_wire::{Broadcast, Payload, Topic};
 use futures_util::future::join_all;
@@ -14,8 +14,17 @@ use tower::ServiceExt;
 use crate::{
     Presence, PresenceHandler, PresenceOptions, RawSocket, Routes, Socket, SocketOptions,
     runtime::{Counter, Counters, Mount, drain},
-    transport::{Accept, ChannelSockets, RawSockets, websocket},
+    transport::{
+        Accept, ChannelSockets, RawSockets,
+        longpoll::{self, NODE_BYTES, Signer},
+        websocket,
+    },
 };
+
+/// As long as what HMAC-SHA-256 makes of it.
+const SECRET_BYTES: usize = 32;
+/// The shortest secret that is taken, as for [`Token`](crate::Token).
+const SECRET_BYTES_MIN: usize = 20;
 
 /// Sockets mounted at paths, and the topics they share. Clones share everything.
 ///
@@ -41,6 +50,10 @@ pub struct Endpoint<A> {
     presence: Presence,
     options: SocketOptions,
     host: Option<String>,
+    /// What the tokens of long-poll sessions are signed with.
+    secret: Arc<[u8]>,
+    /// Tells the tokens of this run of this node from others.
+    node: [u8; NODE_BYTES],
     router: Router,
     mounts: Vec<Arc<Mount>>,
 }
@@ -56,6 +69,8 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
             pubsub,
             options: SocketOptions::new(),
             host: None,
+            secret: Arc::new(random::<SECRET_BYTES>()),
+            node: random(),
             router: Router::new(),
             mounts: Vec::new(),
         }
@@ -82,6 +97,24 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
     #[must_use]
     pub fn presence_handler(mut self, handler: impl PresenceHandler) -> Self {
         self.presence = self.presence.handled_by(handler, &self.pubsub);
+        self
+    }
+
+    /// What the tokens of long-poll sessions are signed with, the same on all nodes. At random unless it's given. To
+    /// be called before sockets are mounted.
+    ///
+    /// # Panics
+    ///
+    /// When it has fewer than 20 bytes.
+    #[must_use]
+    pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
+        let secret = secret.as_ref();
+        assert!(
+            secret.len() >= SECRET_BYTES_MIN,
+            "the endpoint's secret needs {SECRET_BYTES_MIN} bytes, it has {}",
+            secret.len()
+        );
+        self.secret = secret.into();
         self
     }
 
@@ -160,20 +193,29 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
         if options.check_origin.is_none() {
             options.check_origin.clone_from(&self.options.check_origin);
         }
-        let websocket_path = route_path(path, &options.websocket_path);
-        let mount = Arc::new(Mount::new(
-            path.to_owned(),
-            options,
-            self.pubsub.clone(),
-            self.presence.clone(),
-        ));
-        let route = websocket::route(mount.clone(), Arc::new(sockets));
-        let with_slash = format!("{websocket_path}/");
+        let sockets = Arc::new(sockets);
+        let (pubsub, presence) = (self.pubsub.clone(), self.presence.clone());
+        let mount = Arc::new(Mount::new(path.to_owned(), options, pubsub, presence));
+        let options = &mount.options;
+        let route = websocket::route(mount.clone(), sockets.clone());
+        self = self.route(path, &options.websocket_path, route);
+        if let Some(options) = options.longpoll.clone() {
+            let signer = Signer::new(&self.secret, self.node, path);
+            let transport = options.path.clone();
+            let route = longpoll::route(mount.clone(), options, sockets, signer);
+            self = self.route(path, &transport, route);
+        }
+        self.mounts.push(mount);
+        self
+    }
+
+    fn route(mut self, mount: &str, transport: &str, route: MethodRouter) -> Self {
+        let path = route_path(mount, transport);
+        let with_slash = format!("{path}/");
         self.router = self
             .router
-            .route(&websocket_path, route.clone())
+            .route(&path, route.clone())
             .route(&with_slash, route);
-        self.mounts.push(mount);
         self
     }
 }
@@ -261,6 +303,18 @@ impl<A> Endpoint<A> {
         }
     }
 
+    /// As [`broadcast_from`](Self::broadcast_from), on this node only.
+    pub fn local_broadcast_from(
+        &self,
+        from: &Subscription,
+        event: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) {
+        if let Some(broadcast) = encoded(from.topic().clone(), event, payload) {
+            from.local_broadcast_from(&broadcast);
+        }
+    }
+
     /// Listens to a topic from application code.
     #[must_use = "dropping a receiver unsubscribes it"]
     pub fn subscribe(&self, topic: impl Into<Topic>) -> Receiver {
@@ -327,10 +381,23 @@ pub struct Stats {
     pub messages_dropped: u64,
     /// Messages to channels, and intercepted broadcasts, dropped because too many waited.
     pub mail_dropped: u64,
-    /// Broadcasts that a subscriber's serializer couldn't carry.
+    /// Broadcasts that a subscriber's serializer couldn't carry, and any messages that long-polling couldn't.
     pub broadcasts_skipped: u64,
     /// Events without a ref that didn't decode.
     pub events_undecodable: u64,
+}
+
+/// Bytes that nobody can guess.
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    #[expect(
+        clippy::panic,
+        reason = "met at the start, where the system has no random numbers"
+    )]
+    if let Err(error) = getrandom::fill(&mut bytes) {
+        panic!("the system gives no random numbers: {error}");
+    }
+    bytes
 }
 
 /// Encodes before anyone gets anything.
@@ -370,6 +437,8 @@ impl<A> Clone for Endpoint<A> {
             presence: self.presence.clone(),
             options: self.options.clone(),
             host: self.host.clone(),
+            secret: self.secret.clone(),
+            node: self.node,
             router: self.router.clone(),
             mounts: self.mounts.clone(),
         }

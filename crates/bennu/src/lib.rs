@@ -21,7 +21,7 @@ mod token;
 mod transport;
 
 pub use bennu_pubsub::tracker::{
-    Diff as PresenceDiff, PresenceEntry, PresenceError, PresenceMeta, PresenceOptions, PresenceRef,
+    PresenceDiff, PresenceEntry, PresenceError, PresenceMeta, PresenceOptions, PresenceRef,
     Presences,
 };
 pub use bennu_pubsub::{Adapter, InProcess, PubSub, Receiver, Subscriber, Subscription};
@@ -33,7 +33,7 @@ pub use connect_info::ConnectInfo;
 pub use context::{Context, Handle, ReplyTo, SendError};
 pub use endpoint::{Endpoint, Stats};
 pub use error::{Error, Result, refuse};
-pub use options::{Drainer, Overflow, SocketOptions};
+pub use options::{Drainer, LongPoll, Overflow, SocketOptions};
 pub use presence::{Presence, PresenceHandler, PresenceMember};
 pub use raw_socket::{RawContext, RawControl, RawHandle, RawMessage, RawSocket};
 pub use reply::Reply;
@@ -41,3 +41,8 @@ pub use routes::Routes;
 pub use socket::Socket;
 pub use token::{KeyDigest, SecretError, SignError, Term, Token, TokenError};
 pub use transport::{CheckOrigin, Origin, OriginError};
+
+/// The README's example, so that it's compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

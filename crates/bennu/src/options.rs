@@ -29,10 +29,58 @@ pub struct SocketOptions {
     pub(crate) auth_token: bool,
     pub(crate) subprotocols: Vec<String>,
     pub(crate) drainer: Option<Drainer>,
+    pub(crate) longpoll: Option<LongPoll>,
     /// `None`: what the endpoint's options say, or else its host.
     pub(crate) check_origin: Option<CheckOrigin>,
     /// The endpoint's own, once the socket is mounted.
     pub(crate) host: Option<String>,
+}
+
+/// Long-polling, for clients that a WebSocket doesn't get through to. Phoenix's `longpoll:`.
+///
+/// What else a mount allows holds for it as well: a session's messages wait in a queue of
+/// [`queue_bytes_max`](SocketOptions::queue_bytes_max) until they are fetched. They are forgotten when an answer that
+/// carries them is written to its end, so a client that hangs up before gets them with its next poll. A client that
+/// takes binary messages as entries in Base64 asks for that by `binary=base64` with its first request; to others none
+/// are sent. Close codes and control frames don't exist.
+///
+/// A session takes 1.6 KB and a poll that waits as much again, beside the 38 KB that hyper and `axum::serve` keep for a
+/// connection (measured with mimalloc, a socket with one channel each, requests with a browser's headers).
+///
+/// Tokens of sessions are signed with the [endpoint's secret](crate::Endpoint::secret). A client says its token with
+/// each request, and a browser never does so by itself: another site's page can't speak for it.
+///
+/// ```
+/// use bennu::{LongPoll, SocketOptions};
+///
+/// let options = SocketOptions::new().longpoll(LongPoll { sessions_max: 10_000, ..LongPoll::default() });
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LongPoll {
+    /// Where under the mount the transport is: `/longpoll`. It may have several segments and variables.
+    pub path: String,
+    /// How long a poll waits for messages, and a posted message for a socket that is busy: 10 seconds. A client that
+    /// neither polls nor posts loses its session after one and a half to three times as long. Phoenix's `window_ms`.
+    pub window: Duration,
+    /// Sessions that may be alive: 100,000. Beyond, clients are refused with HTTP status 503.
+    pub sessions_max: usize,
+    /// The longest body that a client may post: 8,000,000 bytes. A longer one is refused with HTTP status 400.
+    pub body_bytes_max: usize,
+    /// How long a session may last at most: two weeks. Then the client begins another. The `max_age` of Phoenix's
+    /// `crypto`.
+    pub token_age_max: Duration,
+}
+
+impl Default for LongPoll {
+    fn default() -> Self {
+        Self {
+            path: "/longpoll".into(),
+            window: Duration::from_secs(10),
+            sessions_max: 100_000,
+            body_bytes_max: 8_000_000,
+            token_age_max: Duration::from_secs(14 * 24 * 60 * 60),
+        }
+    }
 }
 
 /// How the connections of a mount are closed when its server goes down. Phoenix's `drainer`.
@@ -90,6 +138,7 @@ impl SocketOptions {
             auth_token: false,
             subprotocols: Vec::new(),
             drainer: Some(Drainer::default()),
+            longpoll: None,
             check_origin: None,
             host: None,
         }
@@ -103,7 +152,8 @@ impl SocketOptions {
     }
 
     /// How long a client may be silent: 60 seconds. Then the connection is closed with code 1001, "idle". It
-    /// may take an eighth longer. What the server sends doesn't count. Phoenix's `timeout`.
+    /// may take an eighth longer. What the server sends doesn't count. Long-polling goes by its
+    /// [window](LongPoll::window) instead. Phoenix's `timeout`.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
         self
@@ -170,8 +220,8 @@ impl SocketOptions {
         self
     }
 
-    /// Whether clients may hand over a token as a subprotocol ([`ConnectInfo::auth_token`]): no. Phoenix's
-    /// `auth_token: true`.
+    /// Whether clients may hand over a token as a subprotocol, or over long-polling in the header
+    /// `x-phoenix-authtoken` ([`ConnectInfo::auth_token`]): no. Phoenix's `auth_token: true`.
     ///
     /// [`ConnectInfo::auth_token`]: crate::ConnectInfo::auth_token
     pub fn auth_token(mut self, auth_token: bool) -> Self {
@@ -191,6 +241,12 @@ impl SocketOptions {
 }
 
 impl SocketOptions {
+    /// Lets clients connect by long-polling as well: no.
+    pub fn longpoll(mut self, longpoll: impl Into<Option<LongPoll>>) -> Self {
+        self.longpoll = longpoll.into();
+        self
+    }
+
     /// Which web pages may connect: what the [endpoint's options](crate::Endpoint::options) say, or else those of
     /// the [endpoint's host](CheckOrigin::host). Phoenix's `check_origin`.
     pub fn check_origin(mut self, check: CheckOrigin) -> Self {

@@ -14,8 +14,8 @@ use std::{
 use bennu_pubsub::{
     PubSub,
     tracker::{
-        Diff, Member, Meta, PresenceEntry, PresenceError, PresenceOptions, Presences, Replica,
-        Roster,
+        Member, Meta, PresenceDiff, PresenceEntry, PresenceError, PresenceOptions, Presences,
+        Replica, Roster,
     },
 };
 use bennu_wire::{Broadcast, Payload, Topic};
@@ -220,6 +220,12 @@ impl Presence {
         let _ = cx.change(self, Change::Untrack(key.to_string()));
     }
 
+    /// [`Context::untrack_all`] with this presence.
+    pub fn untrack_all<C: Channel>(&self, cx: &Context<C>) {
+        // It can't fail.
+        let _ = cx.change(self, Change::UntrackAll);
+    }
+
     /// [`Context::push_presence_state`] with this presence.
     pub fn push_state<C: Channel>(&self, cx: &Context<C>) {
         // It can't fail.
@@ -241,6 +247,7 @@ pub(crate) enum Change {
     Track(String, Meta),
     Update(String, Meta),
     Untrack(String),
+    UntrackAll,
     PushState,
 }
 
@@ -292,7 +299,7 @@ impl PresenceMember {
 }
 
 /// Tells the clients of a topic, on this node.
-fn tell(pubsub: &PubSub, diff: &Diff) {
+fn tell(pubsub: &PubSub, diff: &PresenceDiff) {
     match Payload::new(diff) {
         Ok(payload) => {
             let broadcast = Broadcast::new(diff.topic.clone(), DIFF, payload);

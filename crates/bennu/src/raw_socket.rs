@@ -150,12 +150,15 @@ impl<R: RawSocket> RawContext<R> {
         });
     }
 
-    /// Sends a control frame to the client. Payload past 125 bytes is cut off.
+    /// Sends a control frame to the client. Payload past 125 bytes is cut off. Long-polling has none.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a control frame is sent once"
     )]
     pub fn control(&self, control: RawControl) {
+        if self.conn.is_polled() {
+            return;
+        }
         self.conn.send(match &control {
             RawControl::Ping(payload) => encoder::ping(payload),
             RawControl::Pong(payload) => encoder::pong(payload),
@@ -164,10 +167,7 @@ impl<R: RawSocket> RawContext<R> {
 
     /// Closes the connection, after what was sent. `reason` is cut off at 123 bytes.
     pub fn close(&self, code: u16, reason: impl Into<String>) {
-        self.conn.close(Close {
-            code,
-            reason: reason.into().into(),
-        });
+        self.conn.close(Close::new(code, reason.into()));
     }
 
     /// Reaches this socket from other tasks.

@@ -229,3 +229,18 @@ async fn a_client_that_leaves_its_replies_unread_is_not_read_from_and_loses_none
     }
     drop(sender.await.unwrap());
 }
+
+#[tokio::test]
+async fn a_channel_that_never_rests_lets_others_run() {
+    let endpoint = endpoint(SocketOptions::new());
+    let mut spinning = Client::connect(&endpoint, 4096).await;
+    let mut other = Client::connect(&endpoint, 4096).await;
+    spinning.join(ROOM).await;
+    other.join(ROOM).await;
+    spinning.send(json!(["1", "2", ROOM, "spin", {}])).await;
+    other.send(json!(["1", "3", ROOM, "ping", 1])).await;
+    assert_eq!(other.recv().await, reply("3", ROOM, "ok", json!(1)));
+    assert_eq!(spinning.recv().await, reply("2", ROOM, "ok", json!({})));
+    spinning.send(json!(["1", "4", ROOM, "ping", 2])).await;
+    assert_eq!(spinning.recv().await, reply("4", ROOM, "ok", json!(2)));
+}

@@ -54,7 +54,11 @@ async fn main() -> ExitCode {
 
 #[expect(clippy::print_stdout, reason = "says where it listens")]
 async fn serve(options: &Options) -> std::io::Result<()> {
-    let endpoint = Endpoint::new(())
+    let endpoint = match &options.secret {
+        Some(secret) => Endpoint::new(()).secret(secret),
+        None => Endpoint::new(()),
+    };
+    let endpoint = endpoint
         .options(options.socket())
         .socket::<UserSocket>("/socket");
     let router = http::routes(endpoint.clone()).merge(endpoint.router());

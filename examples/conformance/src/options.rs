@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use bennu::{CheckOrigin, OriginError, SocketOptions};
+use bennu::{CheckOrigin, LongPoll, OriginError, SocketOptions};
 use clap::Parser;
 
 /// Bennu's conformance server: a fixed contract for clients, load tools and fault tests.
@@ -35,11 +35,11 @@ pub(crate) struct Options {
     /// A NATS server to form a cluster over. Not yet there.
     #[arg(long)]
     pub(crate) nats: Option<String>,
-    /// How long a long-poll waits. Not yet there.
-    #[arg(long)]
-    pub(crate) window_ms: Option<u64>,
-    /// The secret that tokens are signed with. Not yet there.
-    #[arg(long)]
+    /// How long a long-poll waits.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) window_ms: u64,
+    /// The secret that tokens are signed with, at least 20 bytes. At random by default.
+    #[arg(long, value_parser = secret)]
     pub(crate) secret: Option<String>,
 }
 
@@ -50,8 +50,6 @@ impl Options {
             ("--node", self.node.is_some()),
             ("--redis", self.redis.is_some()),
             ("--nats", self.nats.is_some()),
-            ("--window-ms", self.window_ms.is_some()),
-            ("--secret", self.secret.is_some()),
         ];
         given
             .into_iter()
@@ -66,6 +64,17 @@ impl Options {
             .idle_timeout(Duration::from_millis(self.idle_timeout_ms))
             .channels_max(self.max_channels)
             .queue_bytes_max(self.queue_bytes_max)
+            .longpoll(LongPoll {
+                window: Duration::from_millis(self.window_ms),
+                ..LongPoll::default()
+            })
+    }
+}
+
+fn secret(secret: &str) -> Result<String, String> {
+    match secret.len() {
+        20.. => Ok(secret.to_owned()),
+        bytes => Err(format!("it needs 20 bytes and has {bytes}")),
     }
 }
 

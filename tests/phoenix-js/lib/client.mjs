@@ -5,20 +5,35 @@ import { readFileSync } from "node:fs";
 import { WebSocket } from "ws";
 
 import { Inbox, within } from "./inbox.mjs";
+import { XmlHttpRequest } from "./xhr.mjs";
 
 const REPLY_MS_MAX = 15_000;
+
+// The old one looks for a browser's global object when it's loaded.
+globalThis.self ??= globalThis;
 
 /** The releases under test, and what the old one can't do: its binary frames count characters as bytes, for one. */
 export const clients = [
   {
     ...(await installed("phoenix-new")),
-    has: { authToken: true, errorReasons: true, unicodeInBinaryFrames: true },
+    has: { authToken: true, errorReasons: true, unicodeInBinaryFrames: true, binaryMessages: true, ordered: true },
   },
   {
     ...(await installed("phoenix-old")),
-    has: { authToken: false, errorReasons: false, unicodeInBinaryFrames: false },
+    has: { authToken: false, errorReasons: false, unicodeInBinaryFrames: false, binaryMessages: true, ordered: true },
   },
 ];
+
+/**
+ * The same over long-polling, where none of them takes binary messages. The old one posts each message with a request
+ * of its own, all at once, in whatever order they arrive; and it knows XMLHttpRequest only.
+ */
+export const pollingClients = clients.map((client) => ({
+  ...client,
+  name: `${client.name} over long-polling`,
+  polls: true,
+  has: { ...client.has, binaryMessages: false, ordered: client.has.authToken, sessionEnds: client.has.authToken },
+}));
 
 async function installed(alias) {
   const description = new URL(`../node_modules/${alias}/package.json`, import.meta.url);
@@ -34,7 +49,7 @@ export function connect(test, client, server, options = {}) {
   const events = new Inbox("the socket's events");
   const wire = new Inbox("the socket's frames");
   const socket = new client.module.Socket(server.ws("/socket"), {
-    transport: recording(wire),
+    transport: client.polls ? recordingPolls(wire, client) : recording(wire),
     reconnectAfterMs: () => 20,
     rejoinAfterMs: () => 20,
     ...options,
@@ -94,6 +109,29 @@ function recording(wire) {
     send(data, ...rest) {
       wire.put({ sent: readable(data, typeof data !== "string") });
       super.send(data, ...rest);
+    }
+  };
+}
+
+/** The client's own long-polling, noting what passes. */
+function recordingPolls(wire, client) {
+  // The new client uses fetch where there is no XMLHttpRequest.
+  globalThis.XMLHttpRequest = client.name.startsWith("phoenix 1.6") ? XmlHttpRequest : undefined;
+  return class extends client.module.LongPoll {
+    get onmessage() {
+      return this.handler;
+    }
+
+    set onmessage(handler) {
+      this.handler = (event) => {
+        wire.put({ received: readable(event.data, false) });
+        handler(event);
+      };
+    }
+
+    send(data) {
+      wire.put({ sent: readable(data, typeof data !== "string") });
+      super.send(data);
     }
   };
 }

@@ -161,7 +161,7 @@ impl Serialize for PresenceEntry {
 
 /// What changed in one topic. It serializes to `{"joins": {...}, "leaves": {...}}`.
 #[derive(Clone)]
-pub struct Diff {
+pub struct PresenceDiff {
     /// Where.
     pub topic: Topic,
     /// Metas that are there now.
@@ -173,7 +173,7 @@ pub struct Diff {
     pub after: Presences,
 }
 
-impl Diff {
+impl PresenceDiff {
     /// Adds what changed later. What came and went in between is in `leaves` alone: who was told of it by a
     /// list forgets it, and others ignore it.
     pub fn merge(&mut self, later: Self) {
@@ -187,7 +187,7 @@ impl Diff {
     }
 }
 
-impl Serialize for Diff {
+impl Serialize for PresenceDiff {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(2))?;
         map.serialize_entry("joins", &self.joins)?;
@@ -196,9 +196,9 @@ impl Serialize for Diff {
     }
 }
 
-impl fmt::Debug for Diff {
+impl fmt::Debug for PresenceDiff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Diff")
+        f.debug_struct("PresenceDiff")
             .field("topic", &self.topic)
             .field("joins", &self.joins)
             .field("leaves", &self.leaves)

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -10,10 +10,10 @@ use std::{
 };
 
 use bennu_wire::Topic;
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{
-    Diff, Listing, Meta, Owner, PresenceEntry, PresenceError, PresenceOptions, PresenceRef,
+    Listing, Meta, Owner, PresenceDiff, PresenceEntry, PresenceError, PresenceOptions, PresenceRef,
     Presences, Replica, Tracker, meta::hash,
 };
 
@@ -36,7 +36,7 @@ struct Inner {
     shards: Box<[Mutex<Shard>]>,
     keys_max: usize,
     owners: AtomicU64,
-    publish: Box<dyn Fn(Diff) + Send + Sync>,
+    publish: Box<dyn Fn(PresenceDiff) + Send + Sync>,
 }
 
 struct Shard {
@@ -60,13 +60,13 @@ pub struct Member {
 
 impl Roster {
     /// A roster without presences. `name` tells the rosters of one replica apart; `publish` is called with
-    /// each diff and may not block.
+    /// each diff; it may not block, and a panic in it goes no further.
     #[must_use]
     pub fn new(
         replica: &Replica,
         name: &str,
         options: &PresenceOptions,
-        publish: impl Fn(Diff) + Send + Sync + 'static,
+        publish: impl Fn(PresenceDiff) + Send + Sync + 'static,
     ) -> Self {
         let shard = |index| {
             Mutex::new(Shard {
@@ -229,27 +229,25 @@ impl Inner {
 
     /// After a call that may have changed something: sees to it that the time is told and diffs are published.
     fn settle(self: &Arc<Self>, index: usize, mut shard: MutexGuard<'_, Shard>) {
-        if !shard.timer && shard.tracker.poll_timeout().is_some() {
-            match tokio::runtime::Handle::try_current() {
-                Ok(runtime) => {
-                    shard.timer = true;
-                    runtime.spawn(keep_time(Arc::downgrade(self), index));
-                }
-                // Outside a runtime nobody can wait: the windows end at once.
-                Err(_) => {
-                    while let Some(deadline) = shard.tracker.poll_timeout() {
-                        shard.tracker.handle_timeout(deadline);
-                    }
-                }
-            }
+        let timer = timer(&mut shard);
+        self.publish(index, shard);
+        if let Some(runtime) = timer {
+            let duty = Duty::new(self, index, |shard| shard.timer = false);
+            runtime.spawn(keep_time(duty));
         }
+    }
+
+    fn publish(self: &Arc<Self>, index: usize, mut shard: MutexGuard<'_, Shard>) {
         if std::mem::replace(&mut shard.publishing, true) {
             return;
         }
         if let Some(shard) = self.publish_some(index, shard) {
             drop(shard);
-            match tokio::runtime::Handle::try_current() {
-                Ok(runtime) => drop(runtime.spawn(keep_publishing(self.clone(), index))),
+            match Handle::try_current() {
+                Ok(runtime) => {
+                    let duty = Duty::new(self, index, |shard| shard.publishing = false);
+                    runtime.spawn(keep_publishing(self.clone(), duty));
+                }
                 Err(_) => while self.publish_more(index) {},
             }
         }
@@ -268,13 +266,9 @@ impl Inner {
                 return None;
             };
             drop(shard);
-            let published = catch_unwind(AssertUnwindSafe(|| (self.publish)(diff)));
+            // The panic hook tells of a panic. It isn't the caller's, who may be unwinding already.
+            drop(catch_unwind(AssertUnwindSafe(|| (self.publish)(diff))));
             shard = self.shards.get(index).map(lock)?;
-            if let Err(panic) = published {
-                shard.publishing = false;
-                drop(shard);
-                resume_unwind(panic);
-            }
         }
         Some(shard)
     }
@@ -285,27 +279,75 @@ impl Inner {
     }
 }
 
-async fn keep_publishing(roster: Arc<Inner>, index: usize) {
-    while roster.publish_more(index) {
-        tokio::task::yield_now().await;
+/// Where to start a timer, if there's need of one. Tasks are started without the lock: one that is started
+/// while its runtime ends is dropped on the spot.
+fn timer(shard: &mut Shard) -> Option<Handle> {
+    if shard.timer || shard.tracker.poll_timeout().is_none() {
+        return None;
+    }
+    if let Ok(runtime) = Handle::try_current() {
+        shard.timer = true;
+        return Some(runtime);
+    }
+    // Outside a runtime nobody can wait: the windows end at once.
+    while let Some(deadline) = shard.tracker.poll_timeout() {
+        shard.tracker.handle_timeout(deadline);
+    }
+    None
+}
+
+/// What a task has taken over from a shard. It falls back when the task is dropped with its runtime.
+struct Duty {
+    roster: Weak<Inner>,
+    index: usize,
+    done: bool,
+    fall_back: fn(&mut Shard),
+}
+
+impl Duty {
+    fn new(roster: &Arc<Inner>, index: usize, fall_back: fn(&mut Shard)) -> Self {
+        Self {
+            roster: Arc::downgrade(roster),
+            index,
+            done: false,
+            fall_back,
+        }
     }
 }
 
+impl Drop for Duty {
+    fn drop(&mut self) {
+        if !self.done
+            && let Some(roster) = self.roster.upgrade()
+            && let Some(mut shard) = roster.shards.get(self.index).map(lock)
+        {
+            (self.fall_back)(&mut shard);
+        }
+    }
+}
+
+async fn keep_publishing(roster: Arc<Inner>, mut duty: Duty) {
+    while roster.publish_more(duty.index) {
+        tokio::task::yield_now().await;
+    }
+    duty.done = true;
+}
+
 /// Ends windows in time, while any is open.
-async fn keep_time(roster: Weak<Inner>, index: usize) {
+async fn keep_time(mut duty: Duty) {
     loop {
         let deadline = {
-            let Some(roster) = roster.upgrade() else {
+            let Some(roster) = duty.roster.upgrade() else {
                 return;
             };
-            let Some(mut shard) = roster.shards.get(index).map(lock) else {
+            let Some(mut shard) = roster.shards.get(duty.index).map(lock) else {
                 return;
             };
             shard.tracker.handle_timeout(now());
             let deadline = shard.tracker.poll_timeout();
             shard.timer = deadline.is_some();
-            // The timer is known to run, so this doesn't start another one.
-            roster.settle(index, shard);
+            duty.done = deadline.is_none();
+            roster.publish(duty.index, shard);
             deadline
         };
         let Some(deadline) = deadline else { return };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bennu_pubsub::tracker::{Diff, Meta, Owner, PresenceMeta, PresenceOptions, Tracker};
+use bennu_pubsub::tracker::{Meta, Owner, PresenceDiff, PresenceMeta, PresenceOptions, Tracker};
 use serde_json::{Value, json};
 
 use crate::{
@@ -27,7 +27,7 @@ struct World {
     /// Topic and client.
     clients: Vec<(usize, Client)>,
     /// Of one topic each, not told yet: as when somebody publishes slowly.
-    late: Vec<Diff>,
+    late: Vec<PresenceDiff>,
 }
 
 #[test]

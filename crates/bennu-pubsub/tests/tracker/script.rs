@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt::Write, time::Duration, time::Instant};
 
 use bennu_pubsub::tracker::{
-    Diff, Meta, Owner, PresenceMeta, PresenceOptions, Presences, Replica, Tracker,
+    Meta, Owner, PresenceDiff, PresenceMeta, PresenceOptions, Presences, Replica, Tracker,
 };
 use serde_json::value::RawValue;
 
@@ -128,7 +128,7 @@ impl Run {
         said.join("; ")
     }
 
-    fn diff(&self, diff: &Diff) -> String {
+    fn diff(&self, diff: &PresenceDiff) -> String {
         let joins = self.presences(&diff.joins, "+");
         let leaves = self.presences(&diff.leaves, "-");
         let said = format!("{} {joins} {leaves}", diff.topic);

@@ -122,6 +122,11 @@ impl Actions {
         self.reply(join_ref, to, ERROR, Payload::reason(reason));
     }
 
+    /// Refuses a message that is meant for its channel, and says so to that.
+    pub(super) fn decline(&mut self, to: Message, reason: &str) {
+        self.refuse(to.join_ref.clone(), to, reason);
+    }
+
     /// Has a channel's join run.
     pub(super) fn join(&mut self, channel: &Channel, message: Message) {
         let join_ref = if message.join_ref.is_null() {

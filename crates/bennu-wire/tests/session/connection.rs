@@ -87,6 +87,7 @@ fn a_leaving_channel_counts_until_it_has_left() {
     check_within(
         Limits {
             channels_max: 1,
+            joining_channels_max: 1,
             ..LIMITS
         },
         r#"
@@ -114,6 +115,7 @@ fn no_channels_may_be_allowed_at_all() {
     check_within(
         Limits {
             channels_max: 0,
+            joining_channels_max: 0,
             ..LIMITS
         },
         r#"
@@ -128,6 +130,7 @@ fn a_duplicate_join_replaces_the_channel_and_closes_it_after_its_own_reply() {
     check_within(
         Limits {
             channels_max: 1,
+            joining_channels_max: 1,
             ..LIMITS
         },
         r#"

@@ -147,6 +147,7 @@ fn a_join_queued_behind_one_that_is_refused_starts_afresh_even_at_the_limit() {
     check_within(
         Limits {
             channels_max: 1,
+            joining_channels_max: 1,
             ..LIMITS
         },
         r#"

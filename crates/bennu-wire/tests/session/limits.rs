@@ -128,6 +128,7 @@ fn limits_beyond_all_measure_are_no_limits() {
     check_within(
         Limits {
             channels_max: usize::MAX,
+            joining_channels_max: usize::MAX,
             joining_messages_max: usize::MAX,
             joining_bytes_max: usize::MAX,
         },
@@ -139,6 +140,64 @@ fn limits_beyond_all_measure_are_no_limits() {
         > ["1","1","room:a","phx_reply",{"status":"ok","response":{}}]
         joined 0
         in 0 one {}
+        "#,
+    );
+}
+
+#[test]
+fn a_join_too_many_at_once_is_refused_and_changes_nothing() {
+    check_within(
+        Limits {
+            channels_max: 3,
+            joining_channels_max: 1,
+            ..LIMITS
+        },
+        r#"
+        < ["1","1","room:a","phx_join",{}]
+        join 0 room:a "1" {}
+        ok 0
+        > ["1","1","room:a","phx_reply",{"status":"ok","response":{}}]
+        joined 0
+        < ["2","2","room:b","phx_join",{}]
+        join 1 room:b "2" {}
+        < ["3","3","room:c","phx_join",{}]
+        > ["3","3","room:c","phx_reply",{"status":"error","response":{"reason":"too many joins at once"}}]
+        < ["4","4","room:a","phx_join",{}]
+        > ["4","4","room:a","phx_reply",{"status":"error","response":{"reason":"too many joins at once"}}]
+        < ["1","5","room:a","hi",{}]
+        in 0 hi {}
+        < ["6","6","room:b","phx_join",{}]
+        no 1
+        > ["2","2","room:b","phx_reply",{"status":"error","response":{}}]
+        join 2 room:b "6" {}
+        no 2
+        > ["6","6","room:b","phx_reply",{"status":"error","response":{}}]
+        < ["7","7","room:a","phx_join",{}]
+        abandon 0
+        join 3 room:a "7" {}
+        "#,
+    );
+}
+
+#[test]
+fn what_comes_too_often_is_refused_but_for_leaves_and_heartbeats() {
+    check(
+        r#"
+        < ["1","1","room:a","phx_join",{}]
+        join 0 room:a "1" {}
+        ok 0
+        > ["1","1","room:a","phx_reply",{"status":"ok","response":{}}]
+        joined 0
+        ! ["1","2","room:a","hi",{}]
+        > ["1","2","room:a","phx_reply",{"status":"error","response":{"reason":"too many events"}}]
+        ! ["3","3","room:b","phx_join",{}]
+        > ["3","3","room:b","phx_reply",{"status":"error","response":{"reason":"too many events"}}]
+        ! ["1","4","room:a","heartbeat",{}]
+        > ["1","4","room:a","phx_reply",{"status":"error","response":{"reason":"too many events"}}]
+        ! [null,"5","phoenix","heartbeat",{}]
+        > [null,"5","phoenix","phx_reply",{"status":"ok","response":{}}]
+        ! ["1","6","room:a","phx_leave",{}]
+        leave 0
         "#,
     );
 }

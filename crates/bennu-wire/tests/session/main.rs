@@ -23,6 +23,7 @@ use serde_json::value::RawValue;
 /// Room for two channels, and for three messages that wait for joins.
 const LIMITS: Limits = Limits {
     channels_max: 2,
+    joining_channels_max: 2,
     joining_messages_max: 3,
     joining_bytes_max: 10_000,
 };
@@ -31,6 +32,7 @@ const LIMITS: Limits = Limits {
 ///
 /// ```text
 /// < message           the client sends it          > message          it is sent to the client
+/// ! message           it comes too often
 /// ok 0 response       channel 0's join says ok     join 0 topic join_ref params
 /// no 0 response       it says no                   joined 0
 /// crash 0             it crashes                   in 0 event payload
@@ -81,6 +83,11 @@ impl Stage {
             let message = Serializer::V2.decode(Frame::Text(rest)).unwrap();
             self.session
                 .receive(message, |topic| !topic.starts_with("nope"));
+            return true;
+        }
+        if verb == "!" {
+            let message = Serializer::V2.decode(Frame::Text(rest)).unwrap();
+            self.session.throttled(message, "too many events");
             return true;
         }
         let (number, response) = rest.split_once(' ').unwrap_or((rest, "{}"));

@@ -59,6 +59,11 @@ impl<C: Channel> Context<C> {
         self.presence().untrack(self, key);
     }
 
+    /// Ends all of this channel's presences. Phoenix's `Presence.untrack/1`.
+    pub fn untrack_all(&self) {
+        self.presence().untrack_all(self);
+    }
+
     /// Who is present in this topic. Phoenix's `Presence.list/1`.
     pub async fn presences(&self) -> Presences {
         self.presence().list(self.topic().clone()).await
@@ -67,7 +72,8 @@ impl<C: Channel> Context<C> {
     /// Sends this client `presence_state`: who is present in this topic, as its `Presence` expects it once
     /// after a join. In `join` it is sent after the reply, with what `join` tracked.
     ///
-    /// With a [`PresenceHandler`](crate::PresenceHandler) that is asked first it is sent a little later.
+    /// With a [`PresenceHandler`](crate::PresenceHandler) that is asked first it is sent a little later, so push it once after a
+    /// join: a client applies a further one at once, and newer diffs may have overtaken it.
     pub fn push_presence_state(&self) {
         self.presence().push_state(self);
     }
@@ -101,6 +107,7 @@ impl<C: Channel> Context<C> {
             Change::Track(key, meta) => drop(self.member(presence).track(topic, &key, &meta)?),
             Change::Update(key, meta) => drop(self.member(presence).update(topic, &key, &meta)?),
             Change::Untrack(key) => self.member(presence).untrack(topic, &key),
+            Change::UntrackAll => self.member(presence).untrack_all(),
             Change::PushState => self.push_state(presence),
         }
         Ok(())
@@ -158,6 +165,7 @@ impl Effect {
             Self::Presence(it, change) if it.roster().is(presence.roster()) => match change {
                 Change::Track(tracked, _) if tracked == key => Some(true),
                 Change::Untrack(untracked) if untracked == key => Some(false),
+                Change::UntrackAll => Some(false),
                 _ => None,
             },
             _ => None,

@@ -10,7 +10,7 @@ use std::{
 
 use bennu_pubsub::{
     PubSub,
-    tracker::{Diff, Presences},
+    tracker::{PresenceDiff, Presences},
 };
 use bennu_wire::Topic;
 use futures_util::{
@@ -73,7 +73,7 @@ pub trait PresenceHandler: Send + Sync + 'static {
     /// Follows who comes and goes, as a client on the server. It is called for each diff, after clients were
     /// told. `diff.joins` and `diff.leaves` have what `fetch` added; `diff.after` has all metas that the keys
     /// of both have now. By default nothing happens.
-    fn handle_metas(&self, diff: &Diff) -> impl Future<Output = Result<()>> + Send {
+    fn handle_metas(&self, diff: &PresenceDiff) -> impl Future<Output = Result<()>> + Send {
         let _ = diff;
         async { Ok(()) }
     }
@@ -86,7 +86,7 @@ pub(super) trait Erased: Send + Sync {
         topic: &'a Topic,
         presences: &'a mut Presences,
     ) -> BoxFuture<'a, Result<()>>;
-    fn handle_metas<'a>(&'a self, diff: &'a Diff) -> BoxFuture<'a, Result<()>>;
+    fn handle_metas<'a>(&'a self, diff: &'a PresenceDiff) -> BoxFuture<'a, Result<()>>;
 }
 
 impl<H: PresenceHandler> Erased for H {
@@ -99,7 +99,7 @@ impl<H: PresenceHandler> Erased for H {
         Box::pin(async move { PresenceHandler::fetch(self, topic, presences).await })
     }
 
-    fn handle_metas<'a>(&'a self, diff: &'a Diff) -> BoxFuture<'a, Result<()>> {
+    fn handle_metas<'a>(&'a self, diff: &'a PresenceDiff) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move { PresenceHandler::handle_metas(self, diff).await })
     }
 }
@@ -116,7 +116,7 @@ pub(super) struct Workers {
     pubsub: PubSub,
     handler: Arc<dyn Erased>,
     /// What waits for the task of its topic. A topic is here while it has a task.
-    queues: Mutex<HashMap<Topic, VecDeque<Diff>>>,
+    queues: Mutex<HashMap<Topic, VecDeque<PresenceDiff>>>,
 }
 
 impl Workers {
@@ -128,7 +128,7 @@ impl Workers {
         }
     }
 
-    pub(super) fn take(self: &Arc<Self>, diff: Diff) {
+    pub(super) fn take(self: &Arc<Self>, diff: PresenceDiff) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             // As when a member is dropped after its runtime: nobody can wait for a callback.
             return tell(&self.pubsub, &diff);
@@ -141,15 +141,19 @@ impl Workers {
                     Some(last) => last.merge(diff),
                     None => queue.push_back(diff),
                 }
+                return;
             }
-            Entry::Vacant(queue) => {
-                queue.insert(VecDeque::new());
-                runtime.spawn(work(self.clone(), diff));
-            }
-        }
+            Entry::Vacant(queue) => queue.insert(VecDeque::new()),
+        };
+        let work = Work {
+            workers: self.clone(),
+            topic: diff.topic.clone(),
+            done: false,
+        };
+        runtime.spawn(work.run(diff));
     }
 
-    fn next(&self, topic: &Topic) -> Option<Diff> {
+    fn next(&self, topic: &Topic) -> Option<PresenceDiff> {
         let mut queues = self.queues();
         let next = queues.get_mut(topic)?.pop_front();
         if next.is_none() {
@@ -158,25 +162,46 @@ impl Workers {
         next
     }
 
-    fn queues(&self) -> MutexGuard<'_, HashMap<Topic, VecDeque<Diff>>> {
+    fn queues(&self) -> MutexGuard<'_, HashMap<Topic, VecDeque<PresenceDiff>>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn work(workers: Arc<Workers>, first: Diff) {
-    let topic = first.topic.clone();
-    let mut next = Some(first);
-    while let Some(mut diff) = next {
-        let handler = &*workers.handler;
-        let Diff { joins, leaves, .. } = &mut diff;
-        join(
-            fetched(handler, &topic, joins),
-            fetched(handler, &topic, leaves),
-        )
-        .await;
-        tell(&workers.pubsub, &diff);
-        guarded("handle_metas", &topic, handler.handle_metas(&diff)).await;
-        next = workers.next(&topic);
+/// What the task of one topic does.
+struct Work {
+    workers: Arc<Workers>,
+    topic: Topic,
+    done: bool,
+}
+
+impl Work {
+    async fn run(mut self, first: PresenceDiff) {
+        let (handler, topic) = (&*self.workers.handler, &self.topic);
+        let mut next = Some(first);
+        while let Some(mut diff) = next {
+            let PresenceDiff { joins, leaves, .. } = &mut diff;
+            join(
+                fetched(handler, topic, joins),
+                fetched(handler, topic, leaves),
+            )
+            .await;
+            tell(&self.workers.pubsub, &diff);
+            guarded("handle_metas", topic, handler.handle_metas(&diff)).await;
+            next = self.workers.next(topic);
+        }
+        self.done = true;
+    }
+}
+
+impl Drop for Work {
+    /// When its runtime ends before it's done, clients are told without the handler.
+    fn drop(&mut self) {
+        if !self.done {
+            let waiting = self.workers.queues().remove(&self.topic);
+            for diff in waiting.into_iter().flatten() {
+                tell(&self.workers.pubsub, &diff);
+            }
+        }
     }
 }
 

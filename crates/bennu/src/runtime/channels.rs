@@ -72,6 +72,7 @@ impl<S: Socket> Channels<S> {
             channels_max: options.channels_max,
             joining_messages_max: options.event_queue_messages_max,
             joining_bytes_max: options.event_queue_bytes_max,
+            ..Limits::default()
         };
         let id = socket
             .id()
@@ -385,22 +386,21 @@ impl Slot {
 }
 
 impl<S: Socket> Driver for Channels<S> {
-    fn receive(&mut self, frame: Frame<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
-        match self.serializer.decode(frame) {
-            Ok(message) => {
-                let routes = &self.routes;
-                self.session
-                    .receive(message, |topic| routes.find(topic).is_some());
-                self.act(conn, cx);
-            }
-            Err(error) => {
-                tracing::debug!(%error, "a message was not understood");
-                conn.close(Close {
-                    code: error.cause().close_code(),
-                    reason: error.to_string().into(),
-                });
-            }
-        }
+    fn receive(
+        &mut self,
+        frame: Frame<'_>,
+        conn: &Arc<Conn>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Close> {
+        let message = self.serializer.decode(frame).map_err(|error| {
+            tracing::debug!(%error, "a message was not understood");
+            Close::new(error.cause().close_code(), error.to_string())
+        })?;
+        let routes = &self.routes;
+        self.session
+            .receive(message, |topic| routes.find(topic).is_some());
+        self.act(conn, cx);
+        Ok(())
     }
 
     fn poll(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {

@@ -15,7 +15,7 @@ use std::{
 
 use bennu_pubsub::{PubSub, Subscriber};
 use bennu_websocket::Config;
-use bennu_wire::{Broadcast, ChannelId, EncodeError, Encoding, Outgoing};
+use bennu_wire::{Broadcast, ChannelId, EncodeError, Encoding, Framing, Outgoing};
 use bytes::Bytes;
 
 use super::{encode, mount::Mount};
@@ -50,6 +50,8 @@ const FRAMES: u8 = 1;
 const MAIL: u8 = 2;
 /// The connection is to be closed.
 const CLOSE: u8 = 4;
+/// Something came to a long-poll session.
+const NUDGE: u8 = 8;
 
 #[derive(Default)]
 struct Outbox {
@@ -75,6 +77,8 @@ struct Queue {
     frames: VecDeque<Bytes>,
     /// How much of the first frame is written already.
     written: usize,
+    /// How many of the first frames a long-poll answer carries that isn't written to its end.
+    handed: usize,
     /// All of `frames`.
     bytes: usize,
 }
@@ -102,13 +106,25 @@ pub(crate) enum Mail {
 pub(crate) struct Close {
     pub(crate) code: u16,
     pub(crate) reason: Cow<'static, str>,
+    /// It answers the peer's close.
+    pub(crate) by_peer: bool,
 }
 
 impl Close {
-    pub(crate) const fn new(code: u16, reason: &'static str) -> Self {
+    /// The answer to the peer's own close.
+    pub(crate) fn reply(code: u16) -> Self {
         Self {
             code,
-            reason: Cow::Borrowed(reason),
+            reason: Cow::Borrowed(""),
+            by_peer: true,
+        }
+    }
+
+    pub(crate) fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+            by_peer: false,
         }
     }
 }
@@ -152,6 +168,14 @@ impl Conn {
         self.encoding
     }
 
+    /// Whether it is a long-poll session, which has a clock of its own.
+    pub(crate) fn is_polled(&self) -> bool {
+        matches!(
+            self.encoding.framing,
+            Framing::LongPoll | Framing::LongPollBase64
+        )
+    }
+
     /// Notes that the client was heard.
     pub(crate) fn heard(&self) {
         self.heard_at.store(self.mount.tick(), Ordering::Relaxed);
@@ -167,8 +191,11 @@ impl Conn {
         Ok(())
     }
 
-    /// Queues a frame, within the limits.
+    /// Queues a frame, within the limits. An empty one stands for a message that the transport can't carry.
     pub(crate) fn send(&self, frame: Bytes) {
+        if frame.is_empty() {
+            return self.mount.counters.broadcasts_skipped.add(1);
+        }
         let limits = &self.mount.options;
         let mut outbox = self.lock();
         if outbox.close.is_some() {
@@ -269,6 +296,44 @@ impl Conn {
         }
     }
 
+    /// All that is queued, for one answer to a poll. It stays queued until it is [`handed_over`](Self::handed_over).
+    pub(crate) fn hand_over(&self) -> Vec<Bytes> {
+        let mut outbox = self.lock();
+        let Some(queue) = &mut outbox.queue else {
+            return Vec::new();
+        };
+        queue.handed = queue.frames.len();
+        queue.frames.iter().cloned().collect()
+    }
+
+    /// The answer that was given last is written.
+    pub(crate) fn handed_over(&self) {
+        let mut outbox = self.lock();
+        if let Some(queue) = &mut outbox.queue {
+            let handed = std::mem::take(&mut queue.handed);
+            let bytes: usize = queue.frames.drain(..handed).map(|it| it.len()).sum();
+            queue.bytes -= bytes;
+        }
+        outbox.keep_none_empty();
+    }
+
+    /// The answer that was given last doesn't reach its client.
+    pub(crate) fn take_back(&self) {
+        if let Some(queue) = &mut self.lock().queue {
+            queue.handed = 0;
+        }
+    }
+
+    /// Wakes the task of a long-poll session, or has it look again.
+    pub(crate) fn nudge(&self) {
+        self.stir(self.lock(), NUDGE);
+    }
+
+    /// The task of a long-poll session is going to look at what is queued: only what comes after this shall wake it.
+    pub(crate) fn notice(&self) {
+        self.signs.fetch_and(!(FRAMES | NUDGE), Ordering::AcqRel);
+    }
+
     /// Notes that the kernel takes no more for now.
     pub(crate) fn blocked(&self) {
         self.lock().blocked = true;
@@ -277,7 +342,10 @@ impl Conn {
     /// Prepares the task to wait. False when something came that it has not seen: then it must look again.
     pub(crate) fn park(&self, waker: &Waker) -> bool {
         let mut outbox = self.lock();
-        let unwritten = outbox.queue.is_some() && !outbox.blocked;
+        let unwritten = match self.is_polled() {
+            true => self.shows(FRAMES | NUDGE),
+            false => outbox.queue.is_some() && !outbox.blocked,
+        };
         if unwritten || outbox.mail.is_some() || outbox.close.is_some() {
             return false;
         }
@@ -329,19 +397,19 @@ impl Outbox {
         self.keep_none_empty();
     }
 
-    /// Drops the oldest frame that isn't partly on the wire.
+    /// Drops the oldest frame that isn't on the wire.
     fn drop_oldest(&mut self) {
         let Some(queue) = &mut self.queue else { return };
-        if let Some(frame) = queue.frames.remove(usize::from(queue.written > 0)) {
+        if let Some(frame) = queue.frames.remove(queue.on_wire()) {
             queue.bytes -= frame.len();
         }
         self.keep_none_empty();
     }
 
-    /// Drops all frames but one that is partly on the wire.
+    /// Drops all frames but those on the wire.
     fn forget_unwritten(&mut self) {
         let Some(queue) = &mut self.queue else { return };
-        queue.frames.truncate(usize::from(queue.written > 0));
+        queue.frames.truncate(queue.on_wire());
         queue.bytes = queue.frames.iter().map(Bytes::len).sum();
         self.keep_none_empty();
     }
@@ -366,6 +434,11 @@ impl Queue {
                 }
             });
         }
+    }
+
+    /// How many of the first frames are on the wire, wholly or in part.
+    fn on_wire(&self) -> usize {
+        usize::from(self.written > 0).max(self.handed)
     }
 
     fn is_full(&self, limits: &SocketOptions) -> bool {

@@ -34,6 +34,8 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 /// A client that doesn't take its replies isn't read from while this much waits for it.
 const UNREAD_BYTES_MAX: usize = 64 * 1024;
 const UNREAD_FRAMES_MAX: usize = 1024;
+/// Reads and rounds of mail before other connections of the thread have their turn.
+const ROUNDS_MAX: usize = 32;
 /// How long a closing connection may take to write what is queued, to hear its peer and to end its channels.
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -45,8 +47,13 @@ thread_local! {
 
 /// What speaks on a connection. It sees messages, and answers through the connection's outbox.
 pub(crate) trait Driver: Send + 'static {
-    /// A message from the client.
-    fn receive(&mut self, frame: Frame<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>);
+    /// A message from the client. One that isn't any is an error that says how to close for it.
+    fn receive(
+        &mut self,
+        frame: Frame<'_>,
+        conn: &Arc<Conn>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Close>;
 
     /// A ping or pong from the client. Pings are answered already.
     fn control(&mut self, control: Control<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
@@ -89,6 +96,15 @@ enum Stage {
     Closing(Box<Closing>),
 }
 
+/// Why a connection isn't open any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Somebody asked for it: the server, or the client by a close frame.
+    Asked,
+    /// The stream ended or failed: there's nobody to write to.
+    Lost,
+}
+
 struct Closing {
     reason: Reason,
     deadline: Pin<Box<Sleep>>,
@@ -126,23 +142,23 @@ where
         }
     }
 
-    /// Runs while the connection is open. An error, or the peer's end, is the reason it closes for.
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
+    /// Runs while the connection is open.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.conn.unpark();
-        loop {
+        for _ in 0..ROUNDS_MAX {
             self.driver.poll(&self.conn, cx);
             if self.conn.is_closing() {
-                return Poll::Ready(Reason::Disconnected);
+                return Poll::Ready(End::Asked);
             }
             let written = match self.poll_write(cx) {
-                Poll::Ready(Err(_)) => return Poll::Ready(Reason::Closed),
+                Poll::Ready(Err(_)) => return Poll::Ready(End::Lost),
                 Poll::Ready(Ok(())) => true,
                 Poll::Pending => false,
             };
             if (written || !self.overdue()) && self.driver.ready() {
                 match self.poll_read(cx) {
                     Poll::Ready(Ok(true)) => continue,
-                    Poll::Ready(Ok(false) | Err(_)) => return Poll::Ready(Reason::Closed),
+                    Poll::Ready(Ok(false) | Err(_)) => return Poll::Ready(End::Lost),
                     Poll::Pending => {}
                 }
             }
@@ -150,6 +166,9 @@ where
                 return Poll::Pending;
             }
         }
+        // There's always more, from the client or from channels that send to themselves: others run first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Whether the client leaves so much unread that it isn't listened to.
@@ -231,22 +250,25 @@ where
                 Ok(decoded) => decoded,
                 Err(error) => return conn.close(Close::new(error.code(), error.reason())),
             };
-            match event {
-                None => {}
+            let received = match event {
+                None => Ok(()),
                 Some(Event::Text(text)) => driver.receive(Frame::Text(&text), conn, cx),
                 Some(Event::Binary(bytes)) => driver.receive(Frame::Binary(&bytes), conn, cx),
                 Some(Event::Ping(payload)) => {
                     conn.send(encoder::pong(&payload));
                     driver.control(Control::Ping(&payload), conn, cx);
+                    Ok(())
                 }
-                Some(Event::Pong(payload)) => driver.control(Control::Pong(&payload), conn, cx),
+                Some(Event::Pong(payload)) => {
+                    driver.control(Control::Pong(&payload), conn, cx);
+                    Ok(())
+                }
                 Some(Event::Close(close)) => {
-                    let code = close_reply(close.map(|(code, _)| code));
-                    return conn.close(Close {
-                        code,
-                        reason: Cow::Borrowed(""),
-                    });
+                    Err(Close::reply(close_reply(close.map(|(code, _)| code))))
                 }
+            };
+            if let Err(close) = received {
+                return conn.close(close);
             }
             if conn.is_closing() {
                 return;
@@ -259,12 +281,17 @@ where
     }
 
     /// Starts to close. The close frame goes out behind what is queued.
-    fn begin_close(&mut self, reason: Reason) {
-        if let Some(Close { code, reason }) = self.conn.closing() {
-            self.conn.seal(encoder::close(code, &reason));
+    fn begin_close(&mut self, end: End) {
+        let close = self.conn.closing();
+        if let Some(Close { code, reason, .. }) = &close {
+            self.conn.seal(encoder::close(*code, reason));
         }
+        let gone = end == End::Lost;
+        let reason = match close {
+            Some(Close { by_peer: false, .. }) if !gone => Reason::Disconnected,
+            _ => Reason::Closed,
+        };
         let deadline = Box::pin(tokio::time::sleep(CLOSING_TIME_MAX));
-        let gone = reason == Reason::Closed;
         self.stage = Stage::Closing(Box::new(Closing {
             reason,
             deadline,
@@ -333,8 +360,8 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if !matches!(self.stage, Stage::Closing(_)) {
-            let reason = ready!(self.poll_open(cx));
-            self.begin_close(reason);
+            let end = ready!(self.poll_open(cx));
+            self.begin_close(end);
         }
         self.poll_closing(cx)
     }

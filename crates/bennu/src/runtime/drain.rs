@@ -59,10 +59,7 @@ async fn close_all(mount: &Mount, drainer: Drainer) {
         for (n, conn) in handful.iter().enumerate() {
             // Any spread will do, and a hash is one.
             let retry_ms = hasher.hash_one(closed + n) % RETRY_MS_MAX;
-            conn.close(Close {
-                code: 1012,
-                reason: format!("draining retry_ms={retry_ms}").into(),
-            });
+            conn.close(Close::new(1012, format!("draining retry_ms={retry_ms}")));
         }
         if closed.is_multiple_of(drainer.batch_size.max(1)) {
             tracing::info!(path = mount.path, closed, total, "draining connections");

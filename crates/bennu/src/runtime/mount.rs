@@ -64,7 +64,7 @@ pub(crate) struct Counters {
     pub(crate) overflow_closed: Counter,
     /// Messages to channels dropped because too many waited.
     pub(crate) mail_dropped: Counter,
-    /// Broadcasts that a subscriber's serializer couldn't carry.
+    /// Broadcasts that a subscriber's serializer couldn't carry, and any message that long-polling couldn't.
     pub(crate) broadcasts_skipped: Counter,
     /// Events without a ref that didn't decode.
     pub(crate) events_undecodable: Counter,
@@ -175,7 +175,8 @@ impl Mount {
         let Some(places) = connections.places.get(from..) else {
             return false;
         };
-        for conn in places.iter().take(SWEPT_AT_ONCE).flatten() {
+        let swept = places.iter().take(SWEPT_AT_ONCE).flatten();
+        for conn in swept.filter(|it| !it.is_polled()) {
             if now.wrapping_sub(conn.heard_at()) > TICKS_PER_TIMEOUT {
                 conn.close(Close::new(1001, "idle"));
             }

@@ -136,12 +136,18 @@ impl<R: RawSocket> Live<R> {
 }
 
 impl<R: RawSocket> Driver for Raw<R> {
-    fn receive(&mut self, frame: Frame<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
+    fn receive(
+        &mut self,
+        frame: Frame<'_>,
+        conn: &Arc<Conn>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Close> {
         let message = match frame {
             Frame::Text(text) => RawMessage::Text(text.to_owned()),
             Frame::Binary(bytes) => RawMessage::Binary(Bytes::copy_from_slice(bytes)),
         };
         self.add(Job::In(message), conn, cx);
+        Ok(())
     }
 
     fn control(&mut self, control: Control<'_>, conn: &Arc<Conn>, cx: &mut Context<'_>) {

@@ -1,6 +1,8 @@
 //! How bytes come and go. A transport carries frames and decides nothing about the protocol.
 
 mod accept;
+mod admit;
+pub(crate) mod longpoll;
 mod origin;
 mod subprotocol;
 pub(crate) mod websocket;

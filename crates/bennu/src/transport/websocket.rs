@@ -1,20 +1,16 @@
 //! The WebSocket transport: the handshake, and the connection's way out of hyper.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
     body::Body,
-    extract::{FromRequestParts, RawPathParams, Request},
+    extract::Request,
     response::{IntoResponse, Response},
     routing::{MethodRouter, any},
 };
 use bennu_websocket::{Deflate, handshake};
-use bennu_wire::{Encoding, Framing};
+use bennu_wire::Framing;
 use bytes::BytesMut;
-use futures_util::FutureExt;
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -23,12 +19,12 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Accept, origin, subprotocol};
-use crate::{
-    ConnectInfo, Error,
-    params::Params,
-    runtime::{Conn, Connection, Driver, Mount},
+use super::{
+    Accept,
+    admit::{self, Carrier, Refusal},
+    subprotocol,
 };
+use crate::runtime::{Conn, Connection, Driver, Mount};
 
 /// The handler of a mount's WebSocket path.
 pub(crate) fn route<T: Accept>(mount: Arc<Mount>, sockets: Arc<T>) -> MethodRouter {
@@ -124,77 +120,34 @@ async fn admit<T: Accept>(
     sockets: &T,
     mut parts: Parts,
 ) -> Result<Client<T::Driver>, Response> {
-    if mount.is_draining() {
-        return Err((
-            StatusCode::SERVICE_UNAVAILABLE,
-            [(header::RETRY_AFTER, "1")],
-        )
-            .into_response());
-    }
-    let params = params(&mut parts)
-        .await
-        .ok_or_else(|| StatusCode::BAD_REQUEST.into_response())?;
-    let refused = |why: &str| {
-        tracing::warn!(path = mount.path, why, "refused a connection");
-        StatusCode::FORBIDDEN.into_response()
-    };
-    origin::check(&parts, &mount.options).map_err(|why| refused(&why))?;
-    let agreed = subprotocol::negotiate(&parts.headers, &mount.options).map_err(refused)?;
-    let vsn = params.text("vsn");
-    let serializer = match sockets.negotiate(vsn) {
-        // It's there, but not as a text.
-        Ok(_) if vsn.is_none() && params.contains("vsn") => Err(refused("its vsn is no text")),
-        Ok(serializer) => Ok(serializer),
-        Err(error) => Err(refused(&error.to_string())),
-    }?;
+    let status = |refusal: Refusal| refusal.response();
+    let params = admit::params(mount, &mut parts).await.map_err(status)?;
+    admit::origin(mount, &parts).map_err(status)?;
+    let agreed = subprotocol::negotiate(&parts.headers, &mount.options)
+        .map_err(|why| status(Refusal::forbidden(mount, why)))?;
     let deflate = mount
         .options
         .compress
         .then(|| Deflate::negotiate(&parts.headers))
         .flatten();
-    let params = params
-        .decode()
-        .map_err(|error| refused(&error.to_string()))?;
-
-    // What is broadcast was compressed with the largest window. Who wants a smaller one gets it plain.
-    let framing = match deflate.map(Deflate::window_bits) {
-        Some(15) => Framing::WebSocketDeflate,
-        _ => Framing::WebSocket,
-    };
-    let conn = Arc::new(Conn::new(
-        mount.clone(),
-        Encoding {
-            serializer,
-            framing,
+    let carrier = Carrier {
+        // What is broadcast was compressed with the largest window. Who wants a smaller one gets it plain.
+        framing: match deflate.map(Deflate::window_bits) {
+            Some(15) => Framing::WebSocketDeflate,
+            _ => Framing::WebSocket,
         },
-        deflate.is_some(),
-    ));
-    let info = ConnectInfo::new(parts, agreed.auth_token);
-    let connected = AssertUnwindSafe(async {
-        let socket = sockets.connect(params, &info).await?;
-        Ok(sockets.driver(socket, &conn))
-    });
-    match connected.catch_unwind().await {
-        Ok(Ok(driver)) => Ok(Client {
-            conn,
-            driver,
-            subprotocol: agreed.subprotocol,
-            deflate,
-        }),
-        Ok(Err(error)) => Err(refused(&Error::to_string(&error))),
-        Err(_) => Err(StatusCode::INTERNAL_SERVER_ERROR.into_response()),
-    }
-}
-
-/// The query string's params, and the path's over them.
-async fn params(parts: &mut Parts) -> Option<Params> {
-    let mut params = Params::parse(parts.uri.query().unwrap_or_default())?;
-    if let Ok(path) = RawPathParams::from_request_parts(parts, &()).await {
-        for (name, value) in path.iter().filter(|(name, _)| !name.starts_with('_')) {
-            params.set(name, value.to_owned());
-        }
-    }
-    Some(params)
+        deflate: deflate.is_some(),
+        auth_token: agreed.auth_token,
+    };
+    let (conn, driver) = admit::connect(mount, sockets, params, parts, carrier)
+        .await
+        .map_err(status)?;
+    Ok(Client {
+        conn,
+        driver,
+        subprotocol: agreed.subprotocol,
+        deflate,
+    })
 }
 
 /// Takes the TCP stream back out of hyper where it is one: boxed IO (TLS, other listeners) costs memory.

@@ -217,3 +217,28 @@ async fn a_large_topic_is_told_once_a_window() {
     let (_, rest) = guest.event().await;
     assert_eq!(rest["joins"].as_object().unwrap().len(), 9);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_more_joins_ten_thousand() {
+    let endpoint = endpoint();
+    let robots: Vec<_> = (0..10_000).map(|_| endpoint.presence().member()).collect();
+    for (n, robot) in robots.iter().enumerate() {
+        robot.track("lobby:f", n, &json!({})).unwrap();
+    }
+    let (mut first, told) = Guest::join(&endpoint, "lobby:f", &["first"]).await;
+    let state = told.last().unwrap()[1].as_object().unwrap();
+    assert_eq!(state.len(), 10_001);
+    assert_eq!(endpoint.presence().count_keys("lobby:f"), 10_001);
+
+    let (_second, told) = Guest::join(&endpoint, "lobby:f", &["second"]).await;
+    let state = told.last().unwrap()[1].as_object().unwrap();
+    assert_eq!(state.len(), 10_002);
+    // What was tracked since the first diff is told in one; the hundred before were told one by one.
+    let mut joins = Vec::new();
+    while joins.iter().sum::<usize>() < 10_002 - 100 {
+        let (event, diff) = first.event().await;
+        assert_eq!(event, "presence_diff");
+        joins.push(diff["joins"].as_object().unwrap().len());
+    }
+    assert!(joins.len() <= 2, "{joins:?}");
+}

@@ -191,6 +191,39 @@ async fn handle_metas_follows_with_what_each_key_has_now() {
     assert_eq!(metas.recv().await.unwrap(), json!([[], ["ana"], {}]));
 }
 
+#[test]
+fn what_waits_for_a_handler_is_told_when_its_runtime_ends() {
+    let Handled { endpoint, .. } = handled(0);
+    let robot = endpoint.presence().member();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+    };
+    runtime().block_on(async {
+        for key in ["a", "b", "c"] {
+            robot.track("t", key, &json!({})).unwrap();
+        }
+    });
+    assert_eq!(endpoint.presence().count("t"), 3);
+    let mut told = endpoint.subscribe("t");
+    robot.track("t", "d", &json!({})).unwrap();
+    let diff: Value = told.try_recv().unwrap().decode().unwrap();
+    assert_eq!(diff["joins"]["d"]["metas"].as_array().unwrap().len(), 1);
+    let second = runtime();
+    second.block_on(async {
+        robot.track("t", "e", &json!({})).unwrap();
+        robot.track("t", "f", &json!({})).unwrap();
+    });
+    drop(second);
+    let diff: Value = told.try_recv().unwrap().decode().unwrap();
+    assert!(
+        diff["joins"].get("f").is_some(),
+        "the first one went with its fetch"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_fetch_that_panics_fails_or_hangs_holds_no_diff_back() {
     for topic in ["t:panics", "t:fails", "t:hangs"] {

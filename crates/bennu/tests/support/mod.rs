@@ -64,7 +64,10 @@ impl Socket for User {
     }
 }
 
-pub struct Room;
+#[derive(Default)]
+pub struct Room {
+    spins: bool,
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,6 +78,14 @@ pub enum In {
     Wait,
     /// Sends itself as many messages, and replies how many got through.
     Mail(usize),
+    /// Broadcasts "told" to another topic.
+    Tell(String),
+    /// Tracks itself under two keys.
+    Track,
+    /// Ends what it tracks.
+    UntrackAll,
+    /// Sends itself a message for each that it gets, for ever.
+    Spin,
 }
 
 impl Channel for Room {
@@ -87,7 +98,7 @@ impl Channel for Room {
         if topic.subtopic() == "slow" {
             cx.socket().0.go.notified().await;
         }
-        Ok(Self.into())
+        Ok(Self::default().into())
     }
 
     async fn handle_in(&mut self, event: In, cx: &Context<Self>) -> Result {
@@ -107,7 +118,32 @@ impl Channel for Room {
                     (0..count).filter(|_| handle.send(()).is_ok()).count(),
                 ))
             }
+            In::Tell(topic) => {
+                cx.broadcast_to(topic, "told", &());
+                Ok(Reply::none())
+            }
+            In::Track => {
+                cx.track("a", &json!({}))?;
+                cx.track("b", &json!({}))?;
+                Ok(Reply::none())
+            }
+            In::UntrackAll => {
+                cx.untrack_all();
+                Ok(Reply::none())
+            }
+            In::Spin => {
+                self.spins = true;
+                let _ = cx.handle().send(());
+                Ok(Reply::ok())
+            }
         }
+    }
+
+    async fn handle_info(&mut self, (): (), cx: &Context<Self>) -> Result<()> {
+        if self.spins {
+            let _ = cx.handle().send(());
+        }
+        Ok(())
     }
 
     async fn terminate(&mut self, reason: Reason, cx: &Context<Self>) {

@@ -117,6 +117,10 @@ struct Room {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a script names what it wants"
+)]
 struct JoinRoom {
     refuse: Option<Value>,
     panic: bool,

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use crate::websocket::WebSocket;
+use crate::{longpoll::LongPoll, websocket::WebSocket};
 
 /// How long anything that is bound to come is waited for.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -10,10 +10,11 @@ pub(crate) const WAIT_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
     WebSocket,
+    LongPoll,
 }
 
 impl Transport {
-    pub(crate) const ALL: [Self; 1] = [Self::WebSocket];
+    pub(crate) const ALL: [Self; 2] = [Self::WebSocket, Self::LongPoll];
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +53,7 @@ pub(crate) struct Refused(pub(crate) u16);
 
 pub(crate) enum Client {
     WebSocket(Box<WebSocket>),
+    LongPoll(Box<LongPoll>),
 }
 
 impl Client {
@@ -64,12 +66,19 @@ impl Client {
             Transport::WebSocket => WebSocket::connect(server, address)
                 .await
                 .map(|it| Self::WebSocket(Box::new(it))),
+            Transport::LongPoll => LongPoll::connect(server, address)
+                .await
+                .map(|it| Self::LongPoll(Box::new(it))),
         }
     }
 
     pub(crate) async fn send(&mut self, frame: Frame) {
         match self {
             Self::WebSocket(it) => it.send(frame).await,
+            Self::LongPoll(it) => {
+                let shown = format!("{frame:.200?}");
+                assert_eq!(it.post(frame).await, 200, "{shown}");
+            }
         }
     }
 
@@ -77,6 +86,7 @@ impl Client {
         let event = async {
             match self {
                 Self::WebSocket(it) => it.receive().await,
+                Self::LongPoll(it) => it.receive().await,
             }
         };
         match tokio::time::timeout(WAIT_MAX, event).await {

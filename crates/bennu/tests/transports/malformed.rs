@@ -5,16 +5,27 @@ use crate::{
     server::Server,
 };
 
-/// Over WebSocket the connection closes with this code and a reason that contains that text.
+/// Over WebSocket the connection closes with this code and a reason that contains that text. Long-polling answers with
+/// status 400, and the session lives.
 async fn check_malformed(vsn: &str, frame: Frame, code: u16, reason: &str) {
     let address = Address::new(&format!("/socket?vsn={vsn}"));
     for transport in Transport::ALL {
         let server = Server::start().await;
-        let mut client = Client::connect(transport, server.addr, &address)
+        let client = Client::connect(transport, server.addr, &address)
             .await
             .unwrap();
-        match transport {
-            Transport::WebSocket => {
+        match client {
+            // A batch without entries.
+            Client::LongPoll(client) if frame == Frame::Binary(Vec::new()) => {
+                assert_eq!(client.post(frame.clone()).await, 200);
+            }
+            Client::LongPoll(mut client) => {
+                assert_eq!(client.post(frame.clone()).await, 400);
+                let (heartbeat, reply) = heartbeat(vsn);
+                assert_eq!(client.post(Frame::Text(heartbeat)).await, 200);
+                assert_eq!(client.receive().await, Event::Frame(Frame::Text(reply)));
+            }
+            Client::WebSocket(mut client) => {
                 client.send(frame.clone()).await;
                 let Event::Closed(Closed {
                     code: Some(got),
@@ -29,6 +40,20 @@ async fn check_malformed(vsn: &str, frame: Frame, code: u16, reason: &str) {
             }
         }
     }
+}
+
+fn heartbeat(vsn: &str) -> (String, String) {
+    let (asked, reply) = match vsn {
+        "1.0.0" => (
+            r#"{"topic":"phoenix","event":"heartbeat","payload":{},"ref":"1"}"#,
+            r#"{"topic":"phoenix","event":"phx_reply","payload":{"status":"ok","response":{}},"ref":"1"}"#,
+        ),
+        _ => (
+            r#"[null,"1","phoenix","heartbeat",{}]"#,
+            r#"[null,"1","phoenix","phx_reply",{"status":"ok","response":{}}]"#,
+        ),
+    };
+    (asked.to_owned(), reply.to_owned())
 }
 
 async fn check_text(vsn: &str, text: &str, code: u16, reason: &str) {

@@ -34,7 +34,7 @@ impl RawSocket for Repeater {
     }
 
     fn id(&self) -> Option<String> {
-        Some("a raw one".to_owned())
+        Some("a-raw-one".to_owned())
     }
 
     async fn handle_in(&mut self, message: RawMessage, cx: &RawContext<Self>) -> Result<()> {
@@ -144,15 +144,54 @@ async fn a_raw_socket_closes_and_is_closed() {
         ! 1011 internal error
         @ noted raw ended: Disconnected
         = /raw
-        > panic
-        ! 1011 internal error
-        = /raw
         > 1
         < 1
-        @ broadcast the-raw-one disconnect {}
+        @ broadcast a-raw-one disconnect {}
+        ! 1001 disconnected
+        @ noted raw ended: Disconnected
         "#,
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_panic_ends_a_raw_socket() {
+    for transport in Transport::ALL {
+        let server = Server::start().await;
+        let client = Client::connect(transport, server.addr, &Address::new("/raw")).await;
+        match client.unwrap() {
+            Client::LongPoll(client) => assert_eq!(client.post(text("panic")).await, 410),
+            Client::WebSocket(mut client) => {
+                client.send(text("panic")).await;
+                let Event::Closed(closed) = client.receive().await else {
+                    panic!("a message came");
+                };
+                assert_eq!(closed.code, Some(1011));
+            }
+        }
+        server.emptied().await;
+    }
+}
+
+/// A connection whose callback is busy isn't read from; a session whose callback is busy takes no more.
+#[tokio::test]
+async fn messages_wait_for_the_callback_before() {
+    for transport in Transport::ALL {
+        let server = Server::start().await;
+        let client = Client::connect(transport, server.addr, &Address::new("/raw")).await;
+        let mut client = client.unwrap();
+        let waiting = async {
+            client.send(text("wait")).await;
+            client.send(text("and next")).await;
+        };
+        let opening = async {
+            assert_eq!(server.note().await, "waits");
+            server.act("open raw").await;
+        };
+        tokio::join!(waiting, opening);
+        assert_eq!(client.receive().await, Event::Frame(text("waited")));
+        assert_eq!(client.receive().await, Event::Frame(text("and next")));
+    }
 }
 
 #[tokio::test]

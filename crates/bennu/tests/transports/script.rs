@@ -134,10 +134,10 @@ impl Stage<'_> {
                 let Event::Closed(closed) = &got else {
                     return Err(format!("came: {got:?}"));
                 };
-                if let Some(told) = closed.code {
-                    if told.to_string() != code || closed.reason != reason {
-                        return Err(format!("closed: {closed:?}"));
-                    }
+                if let Some(told) = closed.code
+                    && (told.to_string() != code || closed.reason != reason)
+                {
+                    return Err(format!("closed: {closed:?}"));
                 }
                 self.clients.remove(name);
             }
@@ -147,11 +147,13 @@ impl Stage<'_> {
     }
 
     async fn connect(&mut self, name: &str, address: &Address) -> Result<(), String> {
-        let client = Client::connect(self.transport, self.server.addr, address)
+        // Some scripts are about bytes, which not all long-polling clients take.
+        let mut address = address.clone();
+        address.query += "&binary=base64";
+        let client = Client::connect(self.transport, self.server.addr, &address)
             .await
             .map_err(|it| format!("{it:?}"))?;
-        self.clients
-            .insert(name.to_owned(), (address.clone(), client));
+        self.clients.insert(name.to_owned(), (address, client));
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bennu::{Endpoint, SocketOptions};
+use bennu::{CheckOrigin, Endpoint, LongPoll, SocketOptions};
 use tokio::{
     net::TcpListener,
     sync::{
@@ -71,14 +71,19 @@ impl Server {
 
     /// With options of the test's own for all its mounts.
     pub(crate) async fn start_with(change: impl Fn(SocketOptions) -> SocketOptions) -> Self {
-        let options = || change(SocketOptions::new());
+        let options = || change(SocketOptions::new().longpoll(LongPoll::default()));
         let endpoint = Endpoint::new(App::new())
+            .secret("a secret of the tests")
             .options(options())
             .socket::<UserSocket>("/socket")
             .socket::<AdminSocket>("/socket/admin")
             .raw_socket::<Repeater>("/raw")
             .socket_with::<UserSocket>("/auth", options().auth_token(true))
             .socket_with::<UserSocket>("/sip", options().subprotocols(["sip", "xmpp"]))
+            .socket_with::<UserSocket>(
+                "/pages",
+                options().check_origin(CheckOrigin::list(["//example.com"]).unwrap()),
+            )
             .socket_with::<UserSocket>("/two", options().channels_max(2))
             .socket_with::<UserSocket>(
                 "/of/:tenant",

@@ -1,0 +1,435 @@
+//! The window: how long a poll waits, which poll it is that waits, and when a client is given up.
+
+use std::time::{Duration, Instant};
+
+/// One poll of a session. A later one is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+/// What a poll is to be answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing yet. It is to be asked for again when a message came, or at [`Window::deadline`].
+    Wait,
+    /// All messages that wait, with status 200. They are to be kept until they are [written](Window::written).
+    Messages,
+    /// None, with status 204.
+    Empty,
+}
+
+/// Who waits for a session's messages, and since when (`Phoenix.Transports.LongPoll.Server`).
+///
+/// One poll waits at a time: a second one ends the first. Messages that a poll is answered with stay where they are
+/// until its answer is written to the end; a poll whose client hung up before loses nothing, the next one gets them
+/// again. A client that neither polls nor posts for one and a half windows is given up at the next check, and checks
+/// are as far apart.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use bennu_wire::longpoll::{Verdict, Window};
+///
+/// let now = Instant::now();
+/// let mut window = Window::new(Duration::from_secs(10), now);
+/// let poll = window.poll(now);
+/// assert_eq!(window.verdict(poll, false, now), Verdict::Wait);
+///
+/// // A message came. Its answer doesn't reach the client:
+/// assert_eq!(window.verdict(poll, true, now), Verdict::Messages);
+/// window.hung_up(poll);
+///
+/// // The next poll gets it at once.
+/// let poll = window.poll(now);
+/// assert_eq!(window.verdict(poll, true, now), Verdict::Messages);
+/// assert!(window.written(poll), "the message may be forgotten");
+/// ```
+#[derive(Debug)]
+pub struct Window {
+    window: Duration,
+    /// The latest poll.
+    ticket: Ticket,
+    stage: Stage,
+    /// When the client last asked for something.
+    heard_at: Instant,
+    check_at: Instant,
+}
+
+/// What the latest poll does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Waiting {
+        until: Instant,
+    },
+    /// Its answer is on its way.
+    Writing,
+    /// It was answered, or is gone.
+    Over,
+}
+
+impl Window {
+    /// A session that begins now, whose polls wait that long.
+    #[must_use]
+    pub fn new(window: Duration, now: Instant) -> Self {
+        Self {
+            window,
+            ticket: Ticket(0),
+            stage: Stage::Over,
+            heard_at: now,
+            check_at: now + inactivity(window),
+        }
+    }
+
+    /// A poll begins to wait. The one that waited is to be answered now: its verdict is [`Verdict::Empty`].
+    pub fn poll(&mut self, now: Instant) -> Ticket {
+        self.heard_at = now;
+        self.ticket.0 += 1;
+        self.stage = Stage::Waiting {
+            until: now + self.window,
+        };
+        self.ticket
+    }
+
+    /// What to answer to a poll, given whether messages wait. After any other answer than [`Verdict::Wait`] it is over,
+    /// but for its writing.
+    pub fn verdict(&mut self, ticket: Ticket, messages: bool, now: Instant) -> Verdict {
+        let Stage::Waiting { until } = self.stage else {
+            return Verdict::Empty;
+        };
+        if ticket != self.ticket {
+            return Verdict::Empty;
+        }
+        if messages {
+            self.stage = Stage::Writing;
+            return Verdict::Messages;
+        }
+        if now < until {
+            return Verdict::Wait;
+        }
+        self.expire(now);
+        Verdict::Empty
+    }
+
+    /// The answer to a poll was written. Whether its messages may be forgotten: not when another poll came before that,
+    /// which gets them again.
+    #[must_use]
+    pub fn written(&mut self, ticket: Ticket) -> bool {
+        let current = self.is_writing(ticket);
+        if current {
+            self.stage = Stage::Over;
+        }
+        current
+    }
+
+    /// The request of a poll is gone, answered or not. Whether its messages are to be kept for the next one.
+    pub fn hung_up(&mut self, ticket: Ticket) -> bool {
+        let unwritten = self.is_writing(ticket);
+        if ticket == self.ticket {
+            self.stage = Stage::Over;
+        }
+        unwritten
+    }
+
+    /// The client posted something, or took a part of an answer.
+    pub fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
+    }
+
+    /// Whether a poll waits.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.stage, Stage::Waiting { .. })
+    }
+
+    /// Ends a poll that has waited for the whole window. Whether there was one: it is to be answered now.
+    pub fn expire(&mut self, now: Instant) -> bool {
+        let expired = matches!(self.stage, Stage::Waiting { until } if now >= until);
+        if expired {
+            self.heard_at = now;
+            self.stage = Stage::Over;
+        }
+        expired
+    }
+
+    /// When to ask again whether a poll has [waited enough](Self::expire), and whether the client is
+    /// [gone](Self::is_abandoned).
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        match self.stage {
+            Stage::Waiting { until } => until.min(self.check_at),
+            Stage::Writing | Stage::Over => self.check_at,
+        }
+    }
+
+    /// Whether the client was silent for too long, by the check that is due now.
+    pub fn is_abandoned(&mut self, now: Instant) -> bool {
+        if now < self.check_at {
+            return false;
+        }
+        let inactivity = inactivity(self.window);
+        self.check_at = now + inactivity;
+        !self.is_waiting() && now.saturating_duration_since(self.heard_at) > inactivity
+    }
+
+    fn is_writing(&self, ticket: Ticket) -> bool {
+        ticket == self.ticket && self.stage == Stage::Writing
+    }
+}
+
+/// How long a client may be silent, and how far checks for it are apart.
+fn inactivity(window: Duration) -> Duration {
+    window + window / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Runs a script of lines `WHEN CLIENT does what [= outcome]`, at milliseconds of a session whose window is 100 ms.
+    ///
+    /// Polls are named by a letter; `send TEXT` puts a message into the buffer, and messages are shown as they are
+    /// answered. Each line's outcome is compared.
+    #[track_caller]
+    fn check(script: &str) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "any instant will do, and there is no other way to one"
+        )]
+        let start = Instant::now();
+        let mut window = Window::new(Duration::from_millis(100), start);
+        let mut buffer: Vec<String> = Vec::new();
+        let mut polls: BTreeMap<String, (Ticket, usize)> = BTreeMap::new();
+        for line in script.lines().map(str::trim).filter(|it| !it.is_empty()) {
+            let (done, expected) = line.split_once(" = ").unwrap_or((line, ""));
+            let mut words = done.split(' ');
+            let ms: u64 = words.next().unwrap().parse().unwrap();
+            let now = start + Duration::from_millis(ms);
+            let (subject, verb) = (words.next().unwrap(), words.next());
+            let outcome = match (subject, verb) {
+                ("send", Some(text)) => {
+                    buffer.push(text.to_owned());
+                    String::new()
+                }
+                ("post", None) => {
+                    window.heard(now);
+                    String::new()
+                }
+                ("abandoned?", None) => window.is_abandoned(now).to_string(),
+                ("expired?", None) => window.expire(now).to_string(),
+                ("deadline?", None) => (window.deadline() - start).as_millis().to_string(),
+                (poll, Some("polls")) => {
+                    polls.insert(poll.to_owned(), (window.poll(now), 0));
+                    String::new()
+                }
+                (poll, Some("gets")) => {
+                    let (ticket, handed) = polls.get_mut(poll).unwrap();
+                    match window.verdict(*ticket, !buffer.is_empty(), now) {
+                        Verdict::Wait => "wait".to_owned(),
+                        Verdict::Empty => "204".to_owned(),
+                        Verdict::Messages => {
+                            *handed = buffer.len();
+                            buffer.join(",")
+                        }
+                    }
+                }
+                (poll, Some("is-written")) => {
+                    let (ticket, handed) = polls[poll];
+                    if window.written(ticket) {
+                        buffer.drain(..handed);
+                    }
+                    String::new()
+                }
+                (poll, Some("hangs-up")) => {
+                    window.hung_up(polls[poll].0);
+                    String::new()
+                }
+                _ => panic!("no such line: {line}"),
+            };
+            assert_eq!(outcome, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn messages_that_wait_are_handed_over_at_once() {
+        check(
+            "0 send x
+             0 send y
+             1 a polls
+             1 a gets = x,y
+             2 a is-written
+             3 b polls
+             3 b gets = wait",
+        );
+    }
+
+    #[test]
+    fn a_poll_waits_for_a_message_and_takes_all_there_is_by_then() {
+        check(
+            "0 a polls
+             0 a gets = wait
+             50 send x
+             50 send y
+             51 a gets = x,y
+             51 a is-written
+             60 send z
+             61 b polls
+             61 b gets = z",
+        );
+    }
+
+    #[test]
+    fn a_poll_ends_empty_after_the_window() {
+        check(
+            "7 a polls
+             106 a gets = wait
+             107 a gets = 204
+             107 a gets = 204",
+        );
+    }
+
+    #[test]
+    fn a_poll_that_is_over_keeps_no_clock_running() {
+        check(
+            "0 a polls
+             99 expired? = false
+             100 deadline? = 100
+             100 expired? = true
+             100 deadline? = 150
+             100 expired? = false
+             101 send x
+             101 a gets = 204
+             102 b polls
+             102 b gets = x",
+        );
+    }
+
+    #[test]
+    fn a_second_poll_ends_the_first_and_gets_the_messages() {
+        check(
+            "0 a polls
+             0 a gets = wait
+             10 b polls
+             10 a gets = 204
+             10 b gets = wait
+             20 send x
+             20 a gets = 204
+             20 b gets = x",
+        );
+    }
+
+    #[test]
+    fn a_first_poll_that_goes_away_doesnt_end_the_second() {
+        check(
+            "0 a polls
+             10 b polls
+             11 a hangs-up
+             12 b gets = wait
+             13 send x
+             13 b gets = x",
+        );
+    }
+
+    #[test]
+    fn what_a_client_that_hung_up_was_answered_is_kept_for_its_next_poll() {
+        check(
+            "0 send x
+             0 a polls
+             0 a gets = x
+             1 a hangs-up
+             2 send y
+             3 b polls
+             3 b gets = x,y
+             4 b is-written
+             5 c polls
+             5 c gets = wait",
+        );
+    }
+
+    #[test]
+    fn a_client_that_hung_up_while_it_waited_loses_nothing() {
+        check(
+            "0 a polls
+             0 a gets = wait
+             1 a hangs-up
+             2 send x
+             3 b polls
+             3 b gets = x",
+        );
+    }
+
+    #[test]
+    fn a_poll_that_comes_before_the_last_answer_is_written_gets_the_same_again() {
+        check(
+            "0 send x
+             0 a polls
+             0 a gets = x
+             1 b polls
+             2 a is-written
+             2 b gets = x
+             3 a hangs-up
+             3 b is-written
+             4 c polls
+             4 c gets = wait",
+        );
+    }
+
+    #[test]
+    fn who_is_silent_is_given_up_at_the_check_that_is_due() {
+        check(
+            "0 a polls
+             100 a gets = 204
+             149 abandoned? = false
+             150 deadline? = 150
+             150 abandoned? = false
+             150 deadline? = 300
+             299 abandoned? = false
+             300 abandoned? = true",
+        );
+    }
+
+    #[test]
+    fn who_never_polls_is_given_up() {
+        check(
+            "150 abandoned? = false
+             300 abandoned? = true",
+        );
+    }
+
+    /// Where Phoenix counts polls only.
+    #[test]
+    fn who_posts_is_not_given_up() {
+        check(
+            "100 post
+             150 abandoned? = false
+             200 post
+             300 abandoned? = false
+             450 abandoned? = true",
+        );
+    }
+
+    #[test]
+    fn who_waits_is_not_given_up_however_late_the_check() {
+        check(
+            "0 a polls
+             1000 abandoned? = false
+             1000 a gets = 204
+             1150 abandoned? = false
+             1300 abandoned? = true",
+        );
+    }
+
+    #[test]
+    fn the_deadline_is_the_polls_or_the_checks() {
+        check(
+            "0 deadline? = 150
+             10 a polls
+             10 deadline? = 110
+             80 b polls
+             80 deadline? = 150
+             150 abandoned? = false
+             150 deadline? = 180
+             180 b gets = 204
+             180 deadline? = 300",
+        );
+    }
+}
