@@ -22,6 +22,7 @@
 mod adapter;
 mod node;
 mod pubsub;
+mod range;
 mod receiver;
 mod subscriber;
 pub mod tracker;

@@ -1,49 +1,39 @@
 //! One topic's subscribers and the order of its broadcasts.
 //!
-//! The subscribers stand in a slab, so that one comes and goes in constant time. The lock around the slab is
-//! what gives a topic its one order: a broadcast is delivered to everyone under it. Holding it for a million
-//! deliveries would stop everyone who joins or broadcasts meanwhile, so a slab is cut into ranges of
-//! [`RANGE`] slots. Past one range a broadcast goes into a backlog, each range has a cursor into that, and a
-//! task moves the cursors on, a range at a time, letting go of the lock and yielding in between. The
-//! broadcaster's own range is brought up to date at once: what it broadcasts stands in its own outbox before
-//! whatever it sends next.
+//! The lock around the subscribers is what gives a topic its one order: a broadcast is delivered to everyone under
+//! it. Holding it for a million deliveries would stop everyone who joins or broadcasts meanwhile, so the
+//! subscribers stand in [ranges](crate::range) of at most [`RANGE`]. Past one range a broadcast goes into a
+//! backlog, each range knows how much of that it has heard, and a task serves a range at a time, letting go of the
+//! lock and yielding in between. The broadcaster's own range is brought up to date at once: what it broadcasts
+//! stands in its own outbox before whatever it sends next.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use bennu_wire::Broadcast;
 
-use crate::Subscriber;
-
-/// Subscribers that hear a broadcast under one hold of the lock.
-pub(crate) const RANGE: usize = 2048;
+use crate::{
+    Subscriber,
+    range::{RANGE, Range},
+};
 
 /// Broadcasts that may wait for ranges to be served. The broadcaster that exceeds it serves the oldest itself.
 const BACKLOG_MESSAGES_MAX: usize = 16;
 
+/// A slot's number is its range's number times [`RANGE`], and its place in there.
 #[derive(Default)]
 pub(crate) struct Subscribers {
-    slots: Vec<Slot>,
-    /// The head of the list of free slots, as index + 1; 0 when there is none.
-    free: u32,
-    /// Only while a large topic has broadcasts under way.
-    backlog: Option<Box<Backlog>>,
+    first: Range,
+    /// Only while there are, or were not long ago, more than one range holds.
+    rest: Option<Box<Rest>>,
 }
 
-enum Slot {
-    Free {
-        next: u32,
-    },
-    Taken {
-        subscriber: Arc<dyn Subscriber>,
-        key: u64,
-    },
-}
-
-struct Backlog {
+#[derive(Default)]
+struct Rest {
+    ranges: Vec<Range>,
+    /// Numbers of ranges that have room, each at most once.
+    roomy: Vec<usize>,
     /// What some range hasn't heard yet, oldest first.
-    queue: VecDeque<Arc<Broadcast>>,
-    /// For each range, how many of `queue` it has heard.
-    heard: Vec<usize>,
+    backlog: VecDeque<Arc<Broadcast>>,
 }
 
 /// Where a broadcast comes from.
@@ -56,145 +46,150 @@ pub(crate) struct Origin {
 
 impl Subscribers {
     pub(crate) fn insert(&mut self, subscriber: Arc<dyn Subscriber>, key: u64) -> u32 {
-        let taken = Slot::Taken { subscriber, key };
-        let index = (self.free as usize).wrapping_sub(1);
-        if let Some(slot) = self.slots.get_mut(index) {
-            if let Slot::Free { next } = *slot {
-                self.free = next;
-            }
-            // What was broadcast before this subscriber came isn't for it.
-            self.catch_up(index / RANGE, None);
-            if let Some(slot) = self.slots.get_mut(index) {
-                *slot = taken;
-            }
-            return index as u32;
-        }
-        // `Vec` would start with room for four; most topics of a large server have one subscriber.
-        if self.slots.len() == self.slots.capacity() {
-            self.slots.reserve_exact(self.slots.len().max(1));
-        }
-        let index = self.slots.len();
-        if let Some(backlog) = &mut self.backlog
-            && backlog.heard.len() <= index / RANGE
+        let number = self.range_with_room();
+        // What was broadcast before this subscriber came isn't for it.
+        self.catch_up(number, None);
+        let Some(range) = self.range(number) else {
+            return u32::MAX;
+        };
+        let place = range.insert(subscriber, key);
+        let full = range.is_full();
+        if full
+            && number > 0
+            && let Some(rest) = &mut self.rest
         {
-            backlog.heard.push(backlog.queue.len());
+            // It's where `range_with_room` found it.
+            rest.roomy.pop();
         }
-        self.catch_up(index / RANGE, None);
-        self.slots.push(taken);
-        index as u32
+        (number * RANGE + place) as u32
     }
 
     /// Frees a slot. The subscriber is handed back so that it isn't dropped under the lock.
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Arc<dyn Subscriber>> {
-        let at = self.slots.get_mut(slot as usize)?;
-        match std::mem::replace(at, Slot::Free { next: self.free }) {
-            Slot::Taken { subscriber, .. } => {
-                self.free = slot + 1;
-                Some(subscriber)
-            }
-            free @ Slot::Free { .. } => {
-                *at = free;
-                None
-            }
+        let (number, place) = (slot as usize / RANGE, slot as usize % RANGE);
+        let range = self.range(number)?;
+        let was_full = range.is_full();
+        let subscriber = range.remove(place);
+        if was_full
+            && number > 0
+            && let Some(rest) = &mut self.rest
+        {
+            rest.roomy.push(number);
         }
+        self.shrink();
+        subscriber
     }
 
     /// Delivers to everyone, or, where there are many, to the origin's range, and puts the rest into the
     /// backlog. True when somebody has to call [`step`](Self::step) until it says that all is done.
     pub(crate) fn broadcast(&mut self, broadcast: &Arc<Broadcast>, origin: Option<Origin>) -> bool {
-        if self.slots.len() <= RANGE && self.backlog.is_none() {
-            self.deliver(0..self.slots.len(), broadcast, origin);
+        let Some(rest) = &mut self.rest else {
+            self.first.deliver(
+                broadcast,
+                origin.filter(|it| !it.echo).map(|it| it.slot as usize),
+            );
             return false;
-        }
-        let started = self.backlog.is_none();
-        let ranges = self.slots.len().div_ceil(RANGE);
-        let backlog = self.backlog.get_or_insert_with(|| {
-            Box::new(Backlog {
-                queue: VecDeque::new(),
-                heard: vec![0; ranges],
-            })
-        });
-        backlog.queue.push_back(broadcast.clone());
-        let over = backlog.queue.len() > BACKLOG_MESSAGES_MAX;
+        };
+        let idle = rest.backlog.is_empty();
+        rest.backlog.push_back(broadcast.clone());
+        let over = rest.backlog.len().saturating_sub(BACKLOG_MESSAGES_MAX);
         if let Some(origin) = origin {
             self.catch_up(origin.slot as usize / RANGE, Some(origin));
         }
-        if over {
-            let oldest =
-                self.backlog.as_ref().map_or(0, |it| it.queue.len()) - BACKLOG_MESSAGES_MAX;
-            for _ in 0..oldest {
-                while !self.step_oldest() {}
-            }
+        for _ in 0..over {
+            while !self.serve_oldest() {}
         }
-        started
+        idle
     }
 
     /// Serves one range with one broadcast of the backlog. True when nothing is left to do.
     pub(crate) fn step(&mut self) -> bool {
-        if self.backlog.as_ref().is_some_and(|it| !it.queue.is_empty()) {
-            self.step_oldest();
+        self.serve_oldest();
+        let done = self.rest.as_ref().is_none_or(|it| it.backlog.is_empty());
+        if done {
+            self.shrink();
         }
-        if self.backlog.as_ref().is_some_and(|it| it.queue.is_empty()) {
-            self.backlog = None;
-        }
-        self.backlog.is_none()
+        done
     }
 
-    /// Serves one range with the oldest broadcast, and takes that off the backlog when no range needs it any
-    /// more; then true.
-    fn step_oldest(&mut self) -> bool {
-        let Some(backlog) = &mut self.backlog else {
+    /// Serves one range with the oldest broadcast, or, when none needs it any more, takes that off the backlog; then
+    /// true.
+    fn serve_oldest(&mut self) -> bool {
+        let Some(rest) = &mut self.rest else {
             return true;
         };
-        let Some(oldest) = backlog.queue.front().cloned() else {
+        let Some(oldest) = rest.backlog.front() else {
             return true;
         };
-        if let Some(range) = backlog.heard.iter().position(|heard| *heard == 0) {
-            if let Some(heard) = backlog.heard.get_mut(range) {
-                *heard = 1;
-            }
-            self.deliver(self.slots_of(range), &oldest, None);
+        let mut ranges = std::iter::once(&mut self.first).chain(&mut rest.ranges);
+        if let Some(range) = ranges.find(|it| it.heard == 0) {
+            range.heard = 1;
+            range.deliver(oldest, None);
             return false;
         }
-        backlog.queue.pop_front();
-        for heard in &mut backlog.heard {
-            *heard -= 1;
+        rest.backlog.pop_front();
+        for range in std::iter::once(&mut self.first).chain(&mut rest.ranges) {
+            range.heard -= 1;
         }
         true
     }
 
     /// Delivers to one range what it hasn't heard. `origin` belongs to the newest broadcast.
-    fn catch_up(&mut self, range: usize, origin: Option<Origin>) {
-        let Some(backlog) = &mut self.backlog else {
-            return;
+    fn catch_up(&mut self, number: usize, origin: Option<Origin>) {
+        let Some(rest) = &mut self.rest else { return };
+        let range = match number.checked_sub(1) {
+            None => &mut self.first,
+            Some(at) => match rest.ranges.get_mut(at) {
+                Some(range) => range,
+                None => return,
+            },
         };
-        let Some(heard) = backlog.heard.get_mut(range) else {
-            return;
-        };
-        let from = std::mem::replace(heard, backlog.queue.len());
-        let missed: Vec<_> = backlog.queue.iter().skip(from).cloned().collect();
-        let newest = missed.len().wrapping_sub(1);
-        for (at, broadcast) in missed.iter().enumerate() {
-            self.deliver(
-                self.slots_of(range),
-                broadcast,
-                origin.filter(|_| at == newest),
-            );
+        let newest = rest.backlog.len();
+        let from = std::mem::replace(&mut range.heard, newest);
+        let skipped = origin
+            .filter(|it| !it.echo)
+            .map(|it| it.slot as usize % RANGE);
+        for (broadcast, nth) in rest.backlog.iter().zip(1..).skip(from) {
+            range.deliver(broadcast, skipped.filter(|_| nth == newest));
         }
     }
 
-    fn slots_of(&self, range: usize) -> Range<usize> {
-        (range * RANGE).min(self.slots.len())..((range + 1) * RANGE).min(self.slots.len())
+    fn range(&mut self, number: usize) -> Option<&mut Range> {
+        match number.checked_sub(1) {
+            None => Some(&mut self.first),
+            Some(at) => self.rest.as_mut()?.ranges.get_mut(at),
+        }
     }
 
-    fn deliver(&self, slots: Range<usize>, broadcast: &Arc<Broadcast>, origin: Option<Origin>) {
-        let skipped = origin.filter(|it| !it.echo).map(|it| it.slot as usize);
-        for (index, slot) in slots.clone().zip(self.slots.get(slots).unwrap_or_default()) {
-            if let Slot::Taken { subscriber, key } = slot
-                && Some(index) != skipped
-            {
-                subscriber.deliver(*key, broadcast);
-            }
+    /// The number of a range that has room; it's made where there is none.
+    fn range_with_room(&mut self) -> usize {
+        if !self.first.is_full() {
+            return 0;
+        }
+        let rest = self.rest.get_or_insert_default();
+        if let Some(number) = rest.roomy.last() {
+            return *number;
+        }
+        rest.ranges.push(Range::new(rest.backlog.len()));
+        rest.roomy.push(rest.ranges.len());
+        rest.ranges.len()
+    }
+
+    /// Gives the empty ranges at the end back.
+    fn shrink(&mut self) {
+        let Some(rest) = &mut self.rest else { return };
+        let kept = rest
+            .ranges
+            .iter()
+            .rposition(|it| !it.is_empty())
+            .map_or(0, |last| last + 1);
+        if kept < rest.ranges.len() {
+            rest.ranges.truncate(kept);
+            rest.roomy.retain(|it| *it <= kept);
+        }
+        if rest.ranges.is_empty() && rest.backlog.is_empty() {
+            self.first.heard = 0;
+            self.rest = None;
         }
     }
 }

@@ -189,22 +189,43 @@ impl Node {
         if !unserved {
             return;
         }
-        let node = self.clone();
+        let mut steps = Steps {
+            node: self.clone(),
+            done: false,
+        };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => {
                 runtime.spawn(async move {
-                    while !node.step() {
+                    loop {
+                        steps.done = steps.node.step();
+                        if steps.done {
+                            return;
+                        }
                         tokio::task::yield_now().await;
                     }
                 });
             }
             // Outside a runtime there is nobody to hand the rest to.
-            Err(_) => while !self.step() {},
+            Err(_) => drop(steps),
         }
     }
 
     fn step(&self) -> bool {
         lock(&self.subscribers).step()
+    }
+}
+
+/// What is left to do for a large topic. It's done in any case, also when the task's runtime ends before it.
+struct Steps {
+    node: Arc<Node>,
+    done: bool,
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        while !self.done {
+            self.done = self.node.step();
+        }
     }
 }
 

@@ -201,6 +201,45 @@ async fn in_a_large_topic_a_broadcaster_hears_itself_before_the_call_returns() {
 }
 
 #[test]
+fn what_is_left_of_a_broadcast_is_delivered_though_its_runtime_ends() {
+    let pubsub = PubSub::new();
+    let crowd: Vec<_> = (0..MANY)
+        .map(|n| subscribed(&pubsub, "a", n as u64))
+        .collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async { pubsub.broadcast(&broadcast("a", "x")) });
+    drop(runtime);
+    pubsub.broadcast(&broadcast("a", "y"));
+    assert!(
+        crowd
+            .iter()
+            .all(|(notebook, _)| notebook.events() == ["x", "y"])
+    );
+}
+
+#[test]
+fn a_topic_that_was_large_is_small_again() {
+    let pubsub = PubSub::new();
+    let mut crowd: Vec<_> = (0..MANY)
+        .map(|n| subscribed(&pubsub, "a", n as u64))
+        .collect();
+    // One stays in the middle, others come and go, and places are used again.
+    let (stays, place) = crowd.swap_remove(MANY / 2);
+    crowd.clear();
+    pubsub.broadcast(&broadcast("a", "x"));
+    let again: Vec<_> = (0..MANY)
+        .map(|n| subscribed(&pubsub, "a", n as u64))
+        .collect();
+    place.broadcast(&broadcast("a", "y"));
+    assert_eq!(stays.events(), ["x", "y"]);
+    assert!(again.iter().all(|(notebook, _)| notebook.events() == ["y"]));
+    drop((place, again));
+    assert_eq!(pubsub.topics(), 0);
+}
+
+#[test]
 fn outside_a_runtime_a_large_topic_is_served_before_the_call_returns() {
     let pubsub = PubSub::new();
     let crowd: Vec<_> = (0..MANY)

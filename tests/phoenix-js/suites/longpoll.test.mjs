@@ -8,7 +8,7 @@ import { WebSocket } from "ws";
 import { clients, connect, join, pollingClients, rejoined, reply } from "../lib/client.mjs";
 import { Server } from "../lib/server.mjs";
 
-const WINDOW_MS = 200;
+const WINDOW_MS = 400;
 
 let server;
 before(async () => {

@@ -262,4 +262,26 @@ mod tests {
         );
         check(Some(NDJSON), "\n".repeat(10_000).as_bytes(), &[]);
     }
+
+    #[test]
+    fn no_bytes_at_all_break_it() {
+        let alphabet: [&[u8]; 9] = [
+            b"[", b"{}", b"\n", b"\r", b"A", b"AAAA", b"=", b"\xff", b"\0",
+        ];
+        let mut seed = 7_u64;
+        for _ in 0..20_000 {
+            let mut body = Vec::new();
+            while seed >> 60 != 0 {
+                seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                body.extend_from_slice(alphabet[(seed >> 33) as usize % alphabet.len()]);
+            }
+            seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(3);
+            let lines = body.split(|&it| it == b'\n');
+            let expected = lines.filter(|it| !matches!(it, [] | [b'\r'])).count();
+            match Batch::new(Some(NDJSON), Bytes::from(body)) {
+                Ok(batch) => assert_eq!(batch.count(), expected),
+                Err(error) => assert!(error.status() == 413 && expected > BATCH_ENTRIES_MAX),
+            }
+        }
+    }
 }

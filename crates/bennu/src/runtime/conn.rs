@@ -3,7 +3,6 @@
 use std::{
     any::Any,
     borrow::Cow,
-    cell::RefCell,
     collections::VecDeque,
     fmt,
     sync::{
@@ -18,16 +17,15 @@ use bennu_websocket::Config;
 use bennu_wire::{Broadcast, ChannelId, EncodeError, Encoding, Framing, Outgoing};
 use bytes::Bytes;
 
-use super::{encode, mount::Mount};
-use crate::{Overflow, SendError, SocketOptions};
+use super::{
+    encode,
+    mount::Mount,
+    queue::{Chunk, Queue},
+};
+use crate::{Overflow, SendError};
 
 /// The key under which a connection subscribes to its own id.
 pub(crate) const SOCKET_ID: u64 = u64::MAX;
-
-/// Frames longer than this are written from where they lie, shorter ones are gathered.
-const GATHERED_BYTES_MAX: usize = 16 * 1024;
-/// What is gathered into one write.
-pub(crate) const WRITE_BYTES_MAX: usize = 64 * 1024;
 
 /// One connection, as seen from outside its task: frames to write, mail for its channels, a request to close.
 pub(crate) struct Conn {
@@ -70,29 +68,6 @@ struct Outbox {
     blocked: bool,
 }
 
-/// Frames to write.
-#[derive(Default)]
-struct Queue {
-    /// Oldest first, never empty.
-    frames: VecDeque<Bytes>,
-    /// How much of the first frame is written already.
-    written: usize,
-    /// How many of the first frames a long-poll answer carries that isn't written to its end.
-    handed: usize,
-    /// All of `frames`.
-    bytes: usize,
-}
-
-/// Queues that a thread keeps for further use: they come and go with nearly every message.
-const QUEUES_KEPT: usize = 1024;
-/// A queue that has room for more frames than this isn't kept.
-const QUEUE_FRAMES_KEPT: usize = 64;
-
-thread_local! {
-    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
-    static QUEUES: RefCell<Vec<Box<Queue>>> = const { RefCell::new(Vec::new()) };
-}
-
 /// A message for a channel of the connection.
 pub(crate) enum Mail {
     /// A message of the channel's `Info` type.
@@ -127,15 +102,6 @@ impl Close {
             by_peer: false,
         }
     }
-}
-
-/// What to write next.
-pub(crate) enum Chunk {
-    Nothing,
-    /// `scratch` was filled.
-    Gathered,
-    /// One large frame, the part that isn't written yet.
-    Frame(Bytes),
 }
 
 impl Conn {
@@ -210,8 +176,10 @@ impl Conn {
                     outbox.close = Some(Box::new(Close::new(1013, "slow consumer")));
                     return self.stir(outbox, CLOSE);
                 }
-                Overflow::DropOldest => outbox.drop_oldest(),
-                Overflow::DropNewest => return self.mount.counters.overflow_dropped.add(1),
+                Overflow::DropOldest if outbox.drop_oldest() => {}
+                Overflow::DropOldest | Overflow::DropNewest => {
+                    return self.mount.counters.overflow_dropped.add(1);
+                }
             }
             self.mount.counters.overflow_dropped.add(1);
         }
@@ -271,12 +239,9 @@ impl Conn {
         self.signs.fetch_or(FRAMES, Ordering::Release);
     }
 
-    /// Bytes and frames that wait to be written.
+    /// Frames that wait to be written, and their bytes.
     pub(crate) fn backlog(&self) -> (usize, usize) {
-        self.lock()
-            .queue
-            .as_ref()
-            .map_or((0, 0), |it| (it.bytes, it.frames.len()))
+        self.lock().queue.as_ref().map_or((0, 0), |it| it.load())
     }
 
     /// Takes note that `written` bytes of the last chunk went out and says what comes next.
@@ -287,7 +252,7 @@ impl Conn {
         let mut outbox = self.lock();
         outbox.blocked = false;
         outbox.advance(written);
-        match &outbox.queue {
+        match &mut outbox.queue {
             Some(queue) => queue.chunk(scratch),
             None => {
                 self.signs.fetch_and(!FRAMES, Ordering::Release);
@@ -302,17 +267,14 @@ impl Conn {
         let Some(queue) = &mut outbox.queue else {
             return Vec::new();
         };
-        queue.handed = queue.frames.len();
-        queue.frames.iter().cloned().collect()
+        queue.hand_over()
     }
 
     /// The answer that was given last is written.
     pub(crate) fn handed_over(&self) {
         let mut outbox = self.lock();
         if let Some(queue) = &mut outbox.queue {
-            let handed = std::mem::take(&mut queue.handed);
-            let bytes: usize = queue.frames.drain(..handed).map(|it| it.len()).sum();
-            queue.bytes -= bytes;
+            queue.handed_over();
         }
         outbox.keep_none_empty();
     }
@@ -320,7 +282,7 @@ impl Conn {
     /// The answer that was given last doesn't reach its client.
     pub(crate) fn take_back(&self) {
         if let Some(queue) = &mut self.lock().queue {
-            queue.handed = 0;
+            queue.take_back();
         }
     }
 
@@ -334,9 +296,13 @@ impl Conn {
         self.signs.fetch_and(!(FRAMES | NUDGE), Ordering::AcqRel);
     }
 
-    /// Notes that the kernel takes no more for now.
+    /// Notes that the kernel takes nothing for now.
     pub(crate) fn blocked(&self) {
-        self.lock().blocked = true;
+        let mut outbox = self.lock();
+        outbox.blocked = true;
+        if let Some(queue) = &mut outbox.queue {
+            queue.take_back();
+        }
     }
 
     /// Prepares the task to wait. False when something came that it has not seen: then it must look again.
@@ -385,9 +351,7 @@ impl Conn {
 
 impl Outbox {
     fn push(&mut self, frame: Bytes) {
-        let queue = self.queue.get_or_insert_with(Queue::take);
-        queue.bytes += frame.len();
-        queue.frames.push_back(frame);
+        self.queue.get_or_insert_with(Queue::take).push(frame);
     }
 
     fn advance(&mut self, written: usize) {
@@ -397,86 +361,20 @@ impl Outbox {
         self.keep_none_empty();
     }
 
-    /// Drops the oldest frame that isn't on the wire.
-    fn drop_oldest(&mut self) {
-        let Some(queue) = &mut self.queue else { return };
-        if let Some(frame) = queue.frames.remove(queue.on_wire()) {
-            queue.bytes -= frame.len();
-        }
-        self.keep_none_empty();
+    fn drop_oldest(&mut self) -> bool {
+        self.queue.as_mut().is_some_and(|it| it.drop_oldest())
     }
 
-    /// Drops all frames but those on the wire.
     fn forget_unwritten(&mut self) {
-        let Some(queue) = &mut self.queue else { return };
-        queue.frames.truncate(queue.on_wire());
-        queue.bytes = queue.frames.iter().map(Bytes::len).sum();
+        if let Some(queue) = &mut self.queue {
+            queue.forget_unwritten();
+        }
         self.keep_none_empty();
     }
 
     fn keep_none_empty(&mut self) {
-        if let Some(queue) = self.queue.take_if(|it| it.frames.is_empty()) {
+        if let Some(queue) = self.queue.take_if(|it| it.is_empty()) {
             queue.give_back();
-        }
-    }
-}
-
-impl Queue {
-    fn take() -> Box<Self> {
-        QUEUES.with_borrow_mut(Vec::pop).unwrap_or_default()
-    }
-
-    fn give_back(self: Box<Self>) {
-        if self.frames.capacity() <= QUEUE_FRAMES_KEPT {
-            QUEUES.with_borrow_mut(|queues| {
-                if queues.len() < QUEUES_KEPT {
-                    queues.push(self);
-                }
-            });
-        }
-    }
-
-    /// How many of the first frames are on the wire, wholly or in part.
-    fn on_wire(&self) -> usize {
-        usize::from(self.written > 0).max(self.handed)
-    }
-
-    fn is_full(&self, limits: &SocketOptions) -> bool {
-        self.bytes > limits.queue_bytes_max || self.frames.len() >= limits.queue_messages_max
-    }
-
-    fn chunk(&self, scratch: &mut Vec<u8>) -> Chunk {
-        let Some(first) = self.frames.front() else {
-            return Chunk::Nothing;
-        };
-        if first.len() - self.written > GATHERED_BYTES_MAX {
-            return Chunk::Frame(first.slice(self.written..));
-        }
-        scratch.clear();
-        scratch.extend_from_slice(first.get(self.written..).unwrap_or_default());
-        for frame in self.frames.iter().skip(1) {
-            if frame.len() > GATHERED_BYTES_MAX || scratch.len() + frame.len() > WRITE_BYTES_MAX {
-                break;
-            }
-            scratch.extend_from_slice(frame);
-        }
-        Chunk::Gathered
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        while written > 0 {
-            let Some(first) = self.frames.front() else {
-                return;
-            };
-            let rest = first.len() - self.written;
-            if written < rest {
-                self.written += written;
-                return;
-            }
-            written -= rest;
-            self.bytes -= first.len();
-            self.written = 0;
-            self.frames.pop_front();
         }
     }
 }

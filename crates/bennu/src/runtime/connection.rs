@@ -5,7 +5,6 @@
 //! answers all that a read brought with one write.
 
 use std::{
-    borrow::Cow,
     cell::Cell,
     future::Future,
     io,
@@ -25,7 +24,7 @@ use tokio::{
 
 use super::{
     Close, Conn, Mount,
-    conn::{Chunk, WRITE_BYTES_MAX},
+    queue::{Chunk, WRITE_BYTES_MAX},
 };
 use crate::Reason;
 
@@ -173,7 +172,7 @@ where
 
     /// Whether the client leaves so much unread that it isn't listened to.
     fn overdue(&self) -> bool {
-        let (bytes, frames) = self.conn.backlog();
+        let (frames, bytes) = self.conn.backlog();
         bytes > UNREAD_BYTES_MAX || frames > UNREAD_FRAMES_MAX
     }
 

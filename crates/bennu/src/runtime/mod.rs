@@ -11,6 +11,7 @@ mod drain;
 mod frame;
 mod live;
 mod mount;
+mod queue;
 mod raw;
 mod running;
 

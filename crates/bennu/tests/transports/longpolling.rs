@@ -247,7 +247,7 @@ async fn long_polling_is_off_unless_it_is_asked_for() {
 
 #[tokio::test]
 async fn the_channels_of_a_silent_client_end() {
-    let server = with_window(10).await;
+    let server = with_window(200).await;
     let session = session(&server).await;
     session
         .post(r#"["1","1","room:a","phx_join",{"farewell":true}]"#)

@@ -19,7 +19,7 @@ use crate::{
 
 #[tokio::test]
 async fn a_poll_that_waits_in_vain_ends_with_204() {
-    let server = with_window(20).await;
+    let server = with_window(500).await;
     let session = session(&server).await;
     let answer = session.get().await;
     assert_eq!(answer.status(), 204);

@@ -124,7 +124,7 @@ async fn a_body_that_is_too_long_is_a_bad_request_and_the_session_lives() {
 
 #[tokio::test]
 async fn a_message_that_a_raw_socket_has_no_time_for_is_told_408() {
-    let server = with_window(50).await;
+    let server = with_window(200).await;
     let begin = http_at(&server, "/raw");
     let session = begin.token(token(&begin.get().await));
     let batch = "d2FpdA==\n[1]\n[2]";

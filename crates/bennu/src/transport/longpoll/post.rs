@@ -52,6 +52,5 @@ pub(crate) async fn post(
             Err(NotHandled::Gone) => return Answer::Status(410),
         }
     }
-    session.heard();
     Answer::Status(200)
 }

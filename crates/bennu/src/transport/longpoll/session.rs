@@ -121,11 +121,15 @@ impl Session {
             {
                 return Err(NotHandled::TimedOut);
             }
+            state.window.heard(Instant::now().into_std());
             state.posted_bytes += entry.len();
             state.posted.push_back(Posted { entry, handled });
         }
         self.conn.nudge();
-        match timeout(self.window, outcome).await {
+        let outcome = timeout(self.window, outcome).await;
+        // Who waits for a socket that is busy isn't silent.
+        self.heard();
+        match outcome {
             Ok(Ok(outcome)) => outcome.map_err(NotHandled::Malformed),
             Ok(Err(_)) => Err(NotHandled::Gone),
             Err(_) => Err(NotHandled::TimedOut),

@@ -33,7 +33,7 @@ use super::{
     sessions::Sessions,
 };
 use crate::{
-    LongPoll, Presence, PresenceOptions, Reason, SocketOptions,
+    LongPoll, Overflow, Presence, PresenceOptions, Reason, SocketOptions,
     runtime::{Close, Conn, Driver, Mount},
 };
 
@@ -80,9 +80,12 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
+        Self::with(SocketOptions::new())
+    }
+
+    fn with(options: SocketOptions) -> Self {
         let pubsub = PubSub::new();
         let presence = Presence::new("presence", &pubsub, PresenceOptions::new());
-        let options = SocketOptions::new();
         let mount = Arc::new(Mount::new("/socket".into(), options, pubsub, presence));
         let encoding = Encoding {
             serializer: Serializer::V2,
@@ -191,6 +194,27 @@ async fn an_answer_that_goes_away_before_it_is_read_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn messages_on_their_way_arent_dropped_for_others_and_those_that_came_back_are() {
+    let options = SocketOptions::new()
+        .queue_messages_max(2)
+        .overflow(Overflow::DropOldest);
+    let stage = Stage::with(options);
+    stage.post("a").await.unwrap();
+    stage.post("b").await.unwrap();
+    let response = answer(stage.session.poll()).await;
+    for text in ["c", "d", "e"] {
+        stage.post(text).await.unwrap();
+    }
+    assert_eq!(read(response).await, "200 a,b");
+    // What didn't fit beside them is one message.
+    let response = answer(stage.session.poll()).await;
+    drop(response);
+    stage.post("f").await.unwrap();
+    stage.post("g").await.unwrap();
+    assert_eq!(stage.poll().await, "200 f,g");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_is_read_in_part_loses_nothing() {
     let stage = Stage::new();
     let large = "x".repeat(100_000);
@@ -271,6 +295,16 @@ async fn a_message_that_isnt_handled_within_the_window_is_given_up() {
     stage.ready.store(true, Ordering::Relaxed);
     assert_eq!(stage.post("b").await, Ok(()));
     assert_eq!(stage.poll().await, "200 b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_messages_wait_isnt_silent() {
+    let stage = Stage::new();
+    stage.ready.store(false, Ordering::Relaxed);
+    for _ in 0..20 {
+        assert_eq!(stage.post("a").await, Err(NotHandled::TimedOut));
+    }
+    assert!(stage.is_alive());
 }
 
 #[tokio::test(start_paused = true)]
