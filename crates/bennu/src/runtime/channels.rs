@@ -31,12 +31,12 @@ pub(crate) struct Channels<S: Socket> {
     slots: Vec<Slot>,
     /// Callbacks that didn't end at once.
     running: Option<Box<FuturesUnordered<Abortable<Running>>>>,
-    /// Payload bytes of the events that wait for busy channels.
-    queued_bytes: usize,
+    /// Payload bytes of the events that wait for busy channels, as far as they can be counted.
+    queued_bytes: u32,
     /// Set when the connection ends.
     ending: Option<Reason>,
-    /// To the socket's id, for forced disconnects.
-    _id: Option<Subscription>,
+    /// To the socket's id, for forced disconnects. A pointer, since many have none.
+    _id: Option<Box<Subscription>>,
 }
 
 struct Slot {
@@ -75,7 +75,7 @@ impl<S: Socket> Channels<S> {
         };
         let id = socket
             .id()
-            .map(|id| conn.pubsub().subscribe(id, conn.clone(), SOCKET_ID));
+            .map(|id| Box::new(conn.pubsub().subscribe(id, conn.clone(), SOCKET_ID)));
         Self {
             socket: Arc::new(socket),
             routes,
@@ -192,7 +192,7 @@ impl<S: Socket> Channels<S> {
         }
         let queue = slot.queue.get_or_insert_default();
         let full = queue.len() >= options.event_queue_messages_max
-            || queued_bytes > options.event_queue_bytes_max;
+            || queued_bytes as usize > options.event_queue_bytes_max;
         match job {
             Job::In(message) if full => self.session.overflowed(message),
             Job::Out(_) | Job::Info(_) if full => {
@@ -202,7 +202,7 @@ impl<S: Socket> Channels<S> {
             job => {
                 let bytes = job.bytes();
                 queue.push_back(job);
-                self.queued_bytes += bytes;
+                self.queued_bytes = self.queued_bytes.saturating_add(bytes);
             }
         }
     }
@@ -395,7 +395,8 @@ impl<S: Socket> Channels<S> {
         if queue.is_empty() {
             slot.queue = None;
         }
-        self.queued_bytes -= job.as_ref().map_or(0, Job::bytes);
+        let bytes = job.as_ref().map_or(0, Job::bytes);
+        self.queued_bytes = self.queued_bytes.saturating_sub(bytes);
         job
     }
 
@@ -418,7 +419,7 @@ impl<S: Socket> Channels<S> {
     /// Drops jobs one by one: users' values among them may panic, and two panics at once end the process.
     fn discard_queue(&mut self, queue: Option<Box<VecDeque<Job>>>) {
         for job in queue.into_iter().flat_map(|it| *it) {
-            self.queued_bytes -= job.bytes();
+            self.queued_bytes = self.queued_bytes.saturating_sub(job.bytes());
             discard(job);
         }
     }
@@ -490,5 +491,35 @@ impl<S: Socket> Drop for Channels<S> {
             self.forget(id);
         }
         discard(self.running.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Channels, Slot};
+    use crate::{ConnectInfo, Result, Routes, Socket};
+
+    struct Nobody;
+
+    impl Socket for Nobody {
+        type App = ();
+        type Params = ();
+
+        fn channels(routes: Routes<Self>) -> Routes<Self> {
+            routes
+        }
+
+        async fn connect(_: &std::sync::Arc<()>, (): (), _: &ConnectInfo) -> Result<Self> {
+            Ok(Self)
+        }
+    }
+
+    #[test]
+    fn an_idle_connections_channels_are_small() {
+        // One byte more, and the allocator takes 160 for 128.
+        assert_eq!(
+            (size_of::<Channels<Nobody>>(), size_of::<Slot>()),
+            (128, 40)
+        );
     }
 }
