@@ -31,16 +31,22 @@ pub(crate) struct Channels<S: Socket> {
     session: Session,
     /// By id, which only grows.
     slots: Vec<Slot>,
-    /// Callbacks that didn't end at once.
-    running: Option<Box<FuturesUnordered<Abortable<Running>>>>,
-    /// Payload bytes of the events that wait for busy channels.
-    queued_bytes: usize,
+    busy: Option<Box<Busy>>,
+    /// Payload bytes of the events that wait for busy channels, as far as they can be counted.
+    queued_bytes: u32,
     /// Set when the connection ends.
     ending: Option<Reason>,
-    /// How often the client may still send.
+    /// To the socket's id, for forced disconnects. A pointer, since many have none.
+    _id: Option<Box<Subscription>>,
+}
+
+/// What an idle connection doesn't have.
+#[derive(Default)]
+struct Busy {
+    /// Callbacks that didn't end at once.
+    running: FuturesUnordered<Abortable<Running>>,
+    /// How often the client may still send, where there is a limit.
     bucket: Bucket,
-    /// To the socket's id, for forced disconnects.
-    _id: Option<Subscription>,
 }
 
 struct Slot {
@@ -82,17 +88,16 @@ impl<S: Socket> Channels<S> {
         };
         let id = socket
             .id()
-            .map(|id| conn.pubsub().subscribe(id, conn.clone(), SOCKET_ID));
+            .map(|id| Box::new(conn.pubsub().subscribe(id, conn.clone(), SOCKET_ID)));
         Self {
             socket: Arc::new(socket),
             routes,
             serializer: conn.encoding().serializer,
             session: Session::new(limits),
             slots: Vec::new(),
-            running: None,
+            busy: None,
             queued_bytes: 0,
             ending: None,
-            bucket: Bucket::default(),
             _id: id,
         }
     }
@@ -203,7 +208,7 @@ impl<S: Socket> Channels<S> {
         }
         let queue = slot.queue.get_or_insert_default();
         let full = queue.len() >= options.event_queue_messages_max
-            || queued_bytes > options.event_queue_bytes_max;
+            || queued_bytes as usize > options.event_queue_bytes_max;
         match job {
             Job::In(message) if full => self.session.overflowed(message),
             Job::Out(_) | Job::Info(_) if full => {
@@ -213,7 +218,7 @@ impl<S: Socket> Channels<S> {
             job => {
                 let bytes = job.bytes();
                 queue.push_back(job);
-                self.queued_bytes += bytes;
+                self.queued_bytes = self.queued_bytes.saturating_add(bytes);
             }
         }
     }
@@ -275,7 +280,7 @@ impl<S: Socket> Channels<S> {
                     *handle = Some(abort);
                 }
                 let running = Abortable::new(Running::new(id, run), registration);
-                self.running.get_or_insert_default().push(running);
+                self.busy.get_or_insert_default().running.push(running);
                 None
             }
         }
@@ -373,8 +378,8 @@ impl<S: Socket> Channels<S> {
     }
 
     fn poll_running(&mut self, cx: &mut Context<'_>) {
-        while let Some(running) = &mut self.running {
-            match running.poll_next_unpin(cx) {
+        while let Some(busy) = &mut self.busy {
+            match busy.running.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok((id, ran)))) => {
                     if let Some(work) = self.finish(id, ran) {
                         self.work(id, work, cx);
@@ -382,7 +387,12 @@ impl<S: Socket> Channels<S> {
                 }
                 // Abandoned.
                 Poll::Ready(Some(Err(_))) => {}
-                Poll::Ready(None) => self.running = None,
+                Poll::Ready(None) => {
+                    if busy.bucket == Bucket::default() {
+                        self.busy = None;
+                    }
+                    return;
+                }
                 Poll::Pending => return,
             }
         }
@@ -406,7 +416,8 @@ impl<S: Socket> Channels<S> {
         if queue.is_empty() {
             slot.queue = None;
         }
-        self.queued_bytes -= job.as_ref().map_or(0, Job::bytes);
+        let bytes = job.as_ref().map_or(0, Job::bytes);
+        self.queued_bytes = self.queued_bytes.saturating_sub(bytes);
         job
     }
 
@@ -429,7 +440,7 @@ impl<S: Socket> Channels<S> {
     /// Drops jobs one by one: users' values among them may panic, and two panics at once end the process.
     fn discard_queue(&mut self, queue: Option<Box<VecDeque<Job>>>) {
         for job in queue.into_iter().flat_map(|it| *it) {
-            self.queued_bytes -= job.bytes();
+            self.queued_bytes = self.queued_bytes.saturating_sub(job.bytes());
             discard(job);
         }
     }
@@ -452,7 +463,7 @@ impl<S: Socket> Driver for Channels<S> {
                 mount.counters.messages_undecodable.add(1);
                 Close::new(error.cause().close_code(), error.to_string())
             })?;
-        if mount.may_send(&mut self.bucket) {
+        if mount.may_send(|| &mut self.busy.get_or_insert_default().bucket) {
             let routes = &self.routes;
             self.session
                 .receive(message, |topic| routes.find(topic).is_some());
@@ -474,7 +485,7 @@ impl<S: Socket> Driver for Channels<S> {
             self.run(id, job, conn, cx);
             self.act(conn, cx);
         }
-        if self.running.is_some() {
+        if self.busy.is_some() {
             self.poll_running(cx);
             self.act(conn, cx);
         }
@@ -512,6 +523,36 @@ impl<S: Socket> Drop for Channels<S> {
         while let Some(id) = self.slots.last().map(|it| it.id) {
             self.forget(id);
         }
-        discard(self.running.take());
+        discard(self.busy.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Channels, Slot};
+    use crate::{ConnectInfo, Result, Routes, Socket};
+
+    struct Nobody;
+
+    impl Socket for Nobody {
+        type App = ();
+        type Params = ();
+
+        fn channels(routes: Routes<Self>) -> Routes<Self> {
+            routes
+        }
+
+        async fn connect(_: &std::sync::Arc<()>, (): (), _: &ConnectInfo) -> Result<Self> {
+            Ok(Self)
+        }
+    }
+
+    #[test]
+    fn an_idle_connections_channels_are_small() {
+        // One byte more, and the allocator takes 160 for 128.
+        assert_eq!(
+            (size_of::<Channels<Nobody>>(), size_of::<Slot>()),
+            (128, 40)
+        );
     }
 }

@@ -36,9 +36,9 @@ pub(crate) enum Job {
 
 impl Job {
     /// What it counts for in a queue.
-    pub(crate) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> u32 {
         match self {
-            Self::In(message) => message.payload.len(),
+            Self::In(message) => u32::try_from(message.payload.len()).unwrap_or(u32::MAX),
             Self::Out(_) | Self::Info(_) | Self::Leave(_) | Self::Terminate(_) => 0,
         }
     }

@@ -175,12 +175,12 @@ impl Mount {
         self.lock().len()
     }
 
-    /// A message came on a connection: whether it's within the rate.
-    pub(crate) fn may_send(&self, bucket: &mut Bucket) -> bool {
+    /// A message came on a connection: whether it's within the rate. The bucket is asked for where there is one.
+    pub(crate) fn may_send<'a>(&self, bucket: impl FnOnce() -> &'a mut Bucket) -> bool {
         let Some(rate) = self.event_rate else {
             return true;
         };
-        let may = bucket.take(rate, self.epoch.elapsed());
+        let may = bucket().take(rate, self.epoch.elapsed());
         if !may {
             self.counters.events_throttled.add(1);
         }

@@ -46,7 +46,14 @@ pub(crate) enum Chunk {
 
 impl Queue {
     pub(crate) fn take() -> Box<Self> {
-        QUEUES.with_borrow_mut(Vec::pop).unwrap_or_default()
+        QUEUES.with_borrow_mut(Vec::pop).unwrap_or_else(|| {
+            // `VecDeque` would start with room for four; a broadcast leaves one frame with each of its subscribers.
+            let frames = VecDeque::with_capacity(1);
+            Box::new(Self {
+                frames,
+                ..Self::default()
+            })
+        })
     }
 
     pub(crate) fn give_back(self: Box<Self>) {

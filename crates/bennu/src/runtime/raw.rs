@@ -28,7 +28,8 @@ pub(crate) struct Raw<R: RawSocket> {
     queue: VecDeque<Job>,
     ending: bool,
     bucket: Bucket,
-    _id: Option<Subscription>,
+    /// A pointer, since many have none.
+    _id: Option<Box<Subscription>>,
 }
 
 enum State<R: RawSocket> {
@@ -57,7 +58,7 @@ impl<R: RawSocket> Raw<R> {
     pub(crate) fn new(socket: R, conn: &Arc<Conn>) -> Self {
         let id = socket
             .id()
-            .map(|id| conn.pubsub().subscribe(id, conn.clone(), SOCKET_ID));
+            .map(|id| Box::new(conn.pubsub().subscribe(id, conn.clone(), SOCKET_ID)));
         let live = Live {
             socket,
             cx: RawContext::new(conn.clone()),
@@ -96,6 +97,9 @@ impl<R: RawSocket> Raw<R> {
                         if let Err(error) = result {
                             tracing::error!(socket = type_name::<R>(), %error, "a callback failed");
                             conn.close(Close::new(1011, "internal error"));
+                            if !self.ending {
+                                self.drop_queue();
+                            }
                         }
                         self.state = State::Idle(live);
                     }
@@ -107,6 +111,13 @@ impl<R: RawSocket> Raw<R> {
                 State::Ended => return,
             }
         }
+    }
+
+    /// Drops jobs one by one: users' values among them may panic, and two panics at once end the process.
+    fn drop_queue(&mut self) {
+        std::mem::take(&mut self.queue)
+            .into_iter()
+            .for_each(discard);
     }
 
     fn add(&mut self, job: Job, conn: &Conn, cx: &mut Context<'_>) {
@@ -144,7 +155,7 @@ impl<R: RawSocket> Driver for Raw<R> {
         conn: &Arc<Conn>,
         cx: &mut Context<'_>,
     ) -> Result<(), Close> {
-        if !conn.mount().may_send(&mut self.bucket) {
+        if !conn.mount().may_send(|| &mut self.bucket) {
             conn.close(Close::new(1008, TOO_MANY_EVENTS));
             return Ok(());
         }
@@ -185,9 +196,7 @@ impl<R: RawSocket> Driver for Raw<R> {
     fn poll_close(&mut self, reason: Reason, conn: &Arc<Conn>, cx: &mut Context<'_>) -> Poll<()> {
         if !self.ending {
             self.ending = true;
-            std::mem::take(&mut self.queue)
-                .into_iter()
-                .for_each(discard);
+            self.drop_queue();
             self.queue.push_back(Job::Terminate(reason));
         }
         self.work(conn, cx);
@@ -201,9 +210,7 @@ impl<R: RawSocket> Driver for Raw<R> {
 impl<R: RawSocket> Drop for Raw<R> {
     fn drop(&mut self) {
         // The user's values may panic when they are dropped; the runtime's worker shall not notice.
-        std::mem::take(&mut self.queue)
-            .into_iter()
-            .for_each(discard);
+        self.drop_queue();
         discard(std::mem::replace(&mut self.state, State::Ended));
     }
 }
