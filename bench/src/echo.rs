@@ -1,4 +1,4 @@
-//! Pushes of 64 bytes that are replied to, over TCP: how many a second, beside the floor.
+//! Pushes of 64 bytes that are replied to, over TCP: how many a second, beside floors.
 
 use std::time::Duration;
 
@@ -13,64 +13,65 @@ use crate::{
 const CONNECTIONS: usize = 50;
 const TIME: Duration = Duration::from_millis(1500);
 
+/// Bennu, and what it is compared with.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("server", "Bennu"),
+    ("floor", "floor: bytes only"),
+    ("framing-floor", "floor: frames, unmasked and checked"),
+    ("bare", "floor: bytes only, on tokio"),
+];
+
 pub(crate) fn run(plan: &Plan) -> Result<Table> {
     let mut table = Table::new(
         "Echo over TCP: pushes of 64 bytes, replied to",
         &[
             "a second",
-            "floor",
-            "ratio",
-            "framing floor",
-            "ratio to it",
+            "Bennu's rate to it",
             "CPU us",
-            "floor us",
-            "framing floor us",
+            "its CPU to Bennu's",
         ],
     );
-    let threads = plan.threads.to_string();
-    let server = Target::start(&["server", "--threads", &threads])?;
-    let floor = Target::start(&["floor", "--threads", &threads])?;
-    let framing = Target::start(&["framing-floor", "--threads", &threads])?;
-    let connected = |target, hello| {
-        let mut client = Client::start(target)?;
+    let mut programs = Vec::new();
+    for (program, name) in PROGRAMS {
+        let target = Target::start(&[program, "--threads", &plan.threads.to_string()])?;
+        let mut client = Client::start(&target)?;
+        let hello = match program {
+            "server" => Hello::Shared { topics: 1 },
+            _ => Hello::Silent,
+        };
         client.connect(Clients {
             count: CONNECTIONS,
             hello,
         })?;
-        Ok::<_, crate::Error>(client)
-    };
-    let mut ours = connected(&server, Hello::Shared { topics: 1 })?;
-    let mut theirs = connected(&floor, Hello::Silent)?;
-    let mut framed = connected(&framing, Hello::Silent)?;
+        programs.push((name, target, client));
+    }
     for depth in [1, 16] {
         plan.say(&format!("echo, depth {depth}"));
         let order = Order::Echo {
             depth,
             time: plan.time(TIME),
         };
-        let mut runs = Vec::new();
+        let mut turns: Vec<Vec<Run>> = Vec::new();
         for _ in 0..plan.repeats {
-            runs.push([ours.run(order)?, theirs.run(order)?, framed.run(order)?]);
+            let turn = programs.iter_mut().map(|(_, _, client)| client.run(order));
+            turns.push(turn.collect::<Result<_>>()?);
         }
-        table.row(
-            format!("{CONNECTIONS} connections, depth {depth}"),
-            &figures(&runs),
-        );
+        for (at, (name, ..)) in programs.iter().enumerate() {
+            table.row(format!("depth {depth}, {name}"), &figures(&turns, at));
+        }
     }
     Ok(table)
 }
 
-/// Medians of what was measured, and of the ratios within each repetition.
-fn figures(runs: &[[Run; 3]]) -> [Option<f64>; 8] {
-    let of = |figure: fn(&[Run; 3]) -> f64| median(runs.iter().map(figure));
+/// Medians of what the program at `at` did, and of how the first program compares within each turn: both ratios
+/// are 1 where Bennu is as good, and less where it isn't.
+fn figures(turns: &[Vec<Run>], at: usize) -> [Option<f64>; 4] {
+    let runs = || turns.iter().filter_map(|it| it.get(at));
+    let pairs = || turns.iter().filter_map(|it| it.first()).zip(runs());
     [
-        of(|[ours, ..]| ours.rate()),
-        of(|[_, floor, _]| floor.rate()),
-        of(|[ours, floor, _]| ours.rate() / floor.rate()),
-        of(|[_, _, framing]| framing.rate()),
-        of(|[ours, _, framing]| ours.rate() / framing.rate()),
-        of(|[ours, ..]| ours.cpu_us()),
-        of(|[_, floor, _]| floor.cpu_us()),
-        of(|[_, _, framing]| framing.cpu_us()),
+        median(runs().map(|it| it.rate())),
+        median(pairs().map(|(ours, it)| ours.rate() / it.rate())),
+        median(runs().map(|it| it.cpu_us())),
+        median(pairs().map(|(ours, it)| it.cpu_us() / ours.cpu_us())),
     ]
 }

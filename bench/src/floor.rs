@@ -16,7 +16,6 @@ use crate::{
     Result,
     control::{Command, cpu_ns},
     frame,
-    load::wait,
 };
 
 /// How much the floor knows of what it echoes.
@@ -31,7 +30,6 @@ pub(crate) enum Knows {
 /// What one thread serves.
 struct Share {
     knows: Knows,
-    push_bytes: usize,
     reply: Vec<u8>,
     registry: Registry,
     connections: Mutex<Vec<Connection>>,
@@ -60,7 +58,6 @@ pub(crate) fn serve(threads: usize, knows: Knows) -> Result<()> {
         let poll = Poll::new()?;
         let share = Arc::new(Share {
             knows,
-            push_bytes: frame::echo().len(),
             reply: frame::echo_reply(),
             registry: poll.registry().try_clone()?,
             connections: Mutex::default(),
@@ -152,7 +149,11 @@ impl Share {
         let mut buffer = vec![0; 64 * 1024];
         let mut replies = Vec::new();
         loop {
-            wait(&mut poll, &mut events, None)?;
+            match poll.poll(&mut events, None) {
+                // By a debugger or a profiler.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            }
             let mut connections = self.lock();
             for event in &events {
                 let Some(connection) = connections.get_mut(event.token().0) else {
@@ -189,7 +190,7 @@ impl Share {
             joined.extend_from_slice(bytes);
             &mut *joined
         };
-        let mut pushes = bytes.chunks_exact_mut(self.push_bytes);
+        let mut pushes = bytes.chunks_exact_mut(frame::ECHO_BYTES);
         for push in &mut pushes {
             if self.knows == Knows::Frames {
                 let ([_, _, a, b, c, d], text) = push.split_first_chunk_mut().ok_or("no header")?;

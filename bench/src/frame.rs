@@ -9,6 +9,10 @@ const BROADCAST_BODY_BYTES: usize = 89;
 /// Makes a push of 64 bytes.
 const ECHO_BODY_BYTES: usize = 21;
 
+/// The frames of a push to be echoed, and of its reply.
+pub(crate) const ECHO_BYTES: usize = 6 + 64;
+pub(crate) const ECHO_REPLY_BYTES: usize = 2 + 96;
+
 /// The topic that everybody joins, unless there are several.
 pub(crate) const TOPIC: &str = "room:0000000";
 
@@ -100,7 +104,8 @@ mod tests {
 
     #[test]
     fn a_push_is_64_bytes_of_text() {
-        assert_eq!(echo().len(), 2 + 4 + 64);
+        assert_eq!(echo().len(), ECHO_BYTES);
+        assert_eq!(echo_reply().len(), ECHO_REPLY_BYTES);
     }
 
     #[test]

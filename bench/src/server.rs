@@ -20,6 +20,9 @@ use crate::{
 /// Long enough that nobody is closed for being as idle as the bench wants it.
 const IDLE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3600);
 
+/// What the bare server reads at once.
+const READ_BYTES: usize = 4096;
+
 /// The endpoint of all sections.
 pub(crate) fn endpoint() -> Endpoint<()> {
     Endpoint::new(())
@@ -137,7 +140,7 @@ async fn obey(stream: TcpStream, endpoint: Endpoint<()>) -> crate::Result<()> {
     Ok(())
 }
 
-/// The least that a connection costs on tokio: a task that waits for a stream to become readable.
+/// The least that a connection costs on tokio: a task that waits for a stream to become readable, and echoes.
 #[expect(clippy::print_stdout, reason = "says where it listens")]
 pub(crate) async fn serve_bare() -> crate::Result<()> {
     let data = TcpListener::bind("127.0.0.1:0").await?;
@@ -155,13 +158,37 @@ pub(crate) async fn serve_bare() -> crate::Result<()> {
     });
     loop {
         let (stream, _) = data.accept().await?;
-        tokio::spawn(async move {
-            let mut byte = [0];
-            while stream.readable().await.is_ok() {
-                if stream.try_read(&mut byte).is_ok_and(|it| it == 0) {
-                    return;
-                }
-            }
-        });
+        stream.set_nodelay(true)?;
+        tokio::spawn(echo(stream));
     }
+}
+
+/// Answers each push with a reply, and knows no protocol.
+async fn echo(stream: TcpStream) -> crate::Result<()> {
+    let mut partial = 0;
+    loop {
+        stream.readable().await?;
+        partial = answer(&stream, partial)?;
+    }
+}
+
+/// Reads once, and answers the pushes that end in what came. How many bytes of a push are left over.
+fn answer(stream: &TcpStream, partial: usize) -> crate::Result<usize> {
+    thread_local! {
+        static REPLIES: Vec<u8> = frame::echo_reply().repeat(READ_BYTES / 64);
+    }
+    let mut buffer = [0; READ_BYTES];
+    let read = match stream.try_read(&mut buffer) {
+        Ok(0) => return Err("the client left".into()),
+        Ok(read) => partial + read,
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(partial),
+        Err(error) => return Err(error.into()),
+    };
+    let (push_bytes, reply_bytes) = (frame::ECHO_BYTES, frame::ECHO_REPLY_BYTES);
+    let bytes = read / push_bytes * reply_bytes;
+    let written = REPLIES.with(|it| stream.try_write(it.get(..bytes).unwrap_or_default()))?;
+    if written < bytes {
+        return Err(format!("a socket took {written} of {bytes} bytes").into());
+    }
+    Ok(read % push_bytes)
 }

@@ -28,10 +28,13 @@ impl Table {
         }
     }
 
+    /// Adds a row; columns without a value stay empty.
     pub(crate) fn row(&mut self, case: impl Into<String>, values: &[Option<f64>]) {
+        let mut values = values.to_vec();
+        values.resize(self.columns.len(), None);
         self.rows.push(Row {
             case: case.into(),
-            values: values.to_vec(),
+            values,
         });
     }
 
@@ -96,7 +99,7 @@ mod tests {
     fn a_table_prints_as_markdown() {
         let mut table = Table::new("Idle", &["bytes", "ratio"]);
         table.row("one topic", &[Some(1_234_567.0), Some(1.0 / 3.0)]);
-        table.row("two", &[Some(99.96), None]);
+        table.row("two", &[Some(99.96)]);
         let expected = "### Idle\n\n|           | bytes | ratio |\n|:----------|------:|------:|\n\
                         | one topic | 1,234,567 |  0.33 |\n| two       | 100.0 |       |\n";
         assert_eq!(table.to_string(), expected);

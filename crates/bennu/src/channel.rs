@@ -68,7 +68,7 @@ use crate::{Context, Reply, Result, Socket, reply::Answer};
     label = "needs `impl Channel for {Self}`",
     note = "`Routes::channel::<C>(pattern)` takes a type that implements `bennu::Channel`"
 )]
-pub trait Channel: Send + Sync + Sized + 'static {
+pub trait Channel: Send + Sized + 'static {
     /// The socket whose connections join this channel.
     type Socket: Socket;
     /// What a client sends with its join. `()` takes anything.

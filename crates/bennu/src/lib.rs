@@ -61,6 +61,9 @@ mod guides {
     struct LongPolling;
     #[doc = include_str!("../../../docs/security.md")]
     struct Security;
+    #[cfg(feature = "testing")]
+    #[doc = include_str!("../../../docs/testing.md")]
+    struct Testing;
     #[doc = include_str!("../../../docs/deployment.md")]
     struct Deployment;
     #[doc = include_str!("../../../docs/writing-a-client.md")]

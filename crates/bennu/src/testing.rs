@@ -1,6 +1,6 @@
 //! Tests of channels without a server and without a network: Phoenix's `Phoenix.ChannelTest`.
 //!
-//! A [`Client`] is connected to the application's own [`Endpoint`](crate::Endpoint) through memory. Its messages are
+//! A [`Client`] is connected to the application's own [`Endpoint`] through memory. Its messages are
 //! made and read for real, by serializer V2 (or V1) in WebSocket frames, so what can't be encoded shows in a test.
 //! The Cargo feature `testing` brings this module; put it into `[dev-dependencies]`.
 //!
@@ -50,6 +50,7 @@ mod connect;
 mod frames;
 mod inbox;
 mod link;
+mod macros;
 mod pattern;
 mod wire;
 

@@ -316,3 +316,21 @@ async fn channels_that_take_long_to_end_are_bounded() {
         json!(["close", 1008, "too many channels ending"])
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_slowly_and_is_not_listened_to_is_not_idle() {
+    let endpoint = endpoint(SocketOptions::new().idle_timeout(Duration::from_secs(8)));
+    let mut client = Client::connect(&endpoint, 10_000).await;
+    client.join(ROOM).await;
+    endpoint.broadcast(ROOM, "long", &json!("x".repeat(900_000)));
+    // Some 90 streamfuls, one a second: longer than the idle timeout.
+    let (mut bytes, mut stream) = (vec![0; 10_000], client.0.into_inner());
+    let mut read = 0;
+    while read < 900_000 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let n = tokio::io::AsyncReadExt::read(&mut stream, &mut bytes).await;
+        let n = n.expect("it is open");
+        assert_ne!(n, 0, "closed after {read} bytes");
+        read += n;
+    }
+}

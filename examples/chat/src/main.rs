@@ -6,6 +6,8 @@
 mod page;
 mod room;
 mod rooms;
+#[cfg(test)]
+mod tests;
 
 use std::{net::IpAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -86,7 +88,7 @@ async fn main() -> ExitCode {
 async fn serve(options: &Options) -> Result<(), String> {
     let page = page::routes(options.phoenix_js.as_deref())
         .map_err(|error| format!("failed to read the file given by --phoenix-js: {error}"))?;
-    let endpoint = Endpoint::new(Rooms::default()).socket::<Person>("/socket");
+    let endpoint = endpoint();
     let router = page.merge(endpoint.router());
 
     let (bind, port) = (options.bind, options.port);
@@ -105,6 +107,10 @@ async fn serve(options: &Options) -> Result<(), String> {
     listening
         .await
         .map_err(|error| format!("failed to serve on {bind}:{port}: {error}"))
+}
+
+fn endpoint() -> Endpoint<Rooms> {
+    Endpoint::new(Rooms::default()).socket::<Person>("/socket")
 }
 
 /// Waits for SIGTERM, or for ctrl-c.

@@ -9,6 +9,8 @@ mod lobby;
 mod options;
 mod room;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 
@@ -54,13 +56,7 @@ async fn main() -> ExitCode {
 
 #[expect(clippy::print_stdout, reason = "says where it listens")]
 async fn serve(options: &Options) -> std::io::Result<()> {
-    let endpoint = match &options.secret {
-        Some(secret) => Endpoint::new(()).secret(secret),
-        None => Endpoint::new(()),
-    };
-    let endpoint = endpoint
-        .options(options.socket())
-        .socket::<UserSocket>("/socket");
+    let endpoint = endpoint(options);
     let router = http::routes(endpoint.clone()).merge(endpoint.router());
     let listener = tokio::net::TcpListener::bind((options.bind, options.port)).await?;
     println!("listening on {}", listener.local_addr()?);
@@ -70,6 +66,16 @@ async fn serve(options: &Options) -> std::io::Result<()> {
             endpoint.drain().await;
         })
         .await
+}
+
+fn endpoint(options: &Options) -> Endpoint<()> {
+    let endpoint = match &options.secret {
+        Some(secret) => Endpoint::new(()).secret(secret),
+        None => Endpoint::new(()),
+    };
+    endpoint
+        .options(options.socket())
+        .socket::<UserSocket>("/socket")
 }
 
 /// Waits for SIGTERM, or for ctrl-c.

@@ -173,7 +173,7 @@ where
     /// Writes all that is queued.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scratch = WRITE.take();
-        let mut written = 0;
+        let (mut written, mut progress) = (0, false);
         let result = loop {
             let poll = match self.conn.next_chunk(written, &mut scratch) {
                 Chunk::Nothing => break Poll::Ready(Ok(())),
@@ -182,10 +182,17 @@ where
             };
             match poll {
                 Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(n)) => written = n,
+                Poll::Ready(Ok(n)) => {
+                    written = n;
+                    progress = true;
+                }
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
                 Poll::Pending => {
                     self.conn.blocked();
+                    if progress {
+                        // While much is unread the client isn't listened to, but that it reads is a sign of life, too.
+                        self.conn.heard();
+                    }
                     break Poll::Pending;
                 }
             }

@@ -94,6 +94,9 @@ impl<R: RawSocket> Raw<R> {
                         if let Err(error) = result {
                             tracing::error!(socket = type_name::<R>(), %error, "a callback failed");
                             conn.close(Close::new(1011, "internal error"));
+                            if !self.ending {
+                                self.drop_queue();
+                            }
                         }
                         self.state = State::Idle(live);
                     }
@@ -105,6 +108,13 @@ impl<R: RawSocket> Raw<R> {
                 State::Ended => return,
             }
         }
+    }
+
+    /// Drops jobs one by one: users' values among them may panic, and two panics at once end the process.
+    fn drop_queue(&mut self) {
+        std::mem::take(&mut self.queue)
+            .into_iter()
+            .for_each(discard);
     }
 
     fn add(&mut self, job: Job, conn: &Conn, cx: &mut Context<'_>) {
@@ -179,9 +189,7 @@ impl<R: RawSocket> Driver for Raw<R> {
     fn poll_close(&mut self, reason: Reason, conn: &Arc<Conn>, cx: &mut Context<'_>) -> Poll<()> {
         if !self.ending {
             self.ending = true;
-            std::mem::take(&mut self.queue)
-                .into_iter()
-                .for_each(discard);
+            self.drop_queue();
             self.queue.push_back(Job::Terminate(reason));
         }
         self.work(conn, cx);
@@ -195,9 +203,7 @@ impl<R: RawSocket> Driver for Raw<R> {
 impl<R: RawSocket> Drop for Raw<R> {
     fn drop(&mut self) {
         // The user's values may panic when they are dropped; the runtime's worker shall not notice.
-        std::mem::take(&mut self.queue)
-            .into_iter()
-            .for_each(discard);
+        self.drop_queue();
         discard(std::mem::replace(&mut self.state, State::Ended));
     }
 }

@@ -91,15 +91,19 @@ impl Broadcasts {
         mut note: impl FnMut(&Broadcast) -> Option<String>,
     ) -> String {
         let heard: MutexGuard<'_, Heard> = self.heard.lock().await;
-        if heard.waiting.is_empty() {
-            return "nothing else was broadcast".to_owned();
-        }
-        let mut report = "what was broadcast instead, oldest first:".to_owned();
+        let mut report = match heard.waiting.len() {
+            0 => "nothing else was broadcast".to_owned(),
+            _ => "what was broadcast instead, oldest first:".to_owned(),
+        };
         for it in &heard.waiting {
             report += &format!("\n  {:?} {}", it.event(), Shown(it.payload()));
             if let Some(note) = note(it) {
                 report += &format!("\n    {note}");
             }
+        }
+        let missed = heard.receiver.missed();
+        if missed > 0 {
+            report += &format!("\n{missed} more came while 1,024 waited, and were missed");
         }
         report
     }

@@ -188,3 +188,33 @@ impl State {
         self.close.get_or_insert(close);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bennu_wire::Payload;
+
+    use super::*;
+    use crate::testing::wire::Kind;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_inbox_takes_no_more_until_something_is_taken_out() {
+        let inbox = Inbox::new();
+        let message = Received {
+            join_ref: None,
+            topic: "t".to_owned(),
+            kind: Kind::Ended { crashed: false },
+            payload: Payload::empty(),
+        };
+        for _ in 0..MESSAGES_MAX {
+            inbox.readable().await;
+            inbox.with(|it| it.receive(message.clone()));
+        }
+        inbox.unreadable().await;
+        let waited = timeout(TIMEOUT, inbox.readable()).await;
+        assert!(waited.is_err());
+        assert_eq!(inbox.take(|_| Some(())).await, Some(()));
+        inbox.readable().await;
+        let more = format!("\n  and {} more", MESSAGES_MAX - 1 - SHOWN_MAX);
+        assert!(inbox.report(|_| None).ends_with(&more));
+    }
+}

@@ -119,11 +119,27 @@ async fn a_dropped_client_is_a_lost_connection() {
 async fn a_channel_that_was_replaced_is_told_so_and_not_the_other() {
     let room = Stage::new().room().await;
     let again = room.client().join("room:1", ()).await.unwrap();
-    assert!(room.ended().await.is_some());
     assert_eq!(again.ended().await, None);
+    assert!(room.ended().await.is_some());
     again.push("push", "mine");
-    assert_push!(again, "pushed", "mine");
     refute_push!(room, "pushed");
+    assert_push!(again, "pushed", "mine");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_join_that_is_not_answered_says_why() {
+    let client = Stage::new().client().await;
+    let began = Instant::now();
+    client.drop_outgoing(1);
+    let late = client.join("room:1", ()).await.unwrap_err();
+    assert_eq!(late.status, "timeout");
+    assert_eq!(began.elapsed().as_secs(), 10);
+    client.disconnect().await;
+    let gone = client.join("room:1", ()).await.unwrap_err();
+    assert_eq!(
+        gone.to_string(),
+        r#"the join got "closed" {"reason":"the client disconnected"}"#
+    );
 }
 
 /// The clock runs here: assertions hold all the same, and refutations wait.

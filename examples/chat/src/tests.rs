@@ -1,0 +1,110 @@
+//! The chat, as its page uses it.
+
+use bennu::{
+    Endpoint,
+    testing::{
+        Client, ClientChannel, assert_broadcast, assert_payload, assert_push, assert_reply,
+        connect, refute_push, refute_reply,
+    },
+};
+use serde_json::json;
+
+use crate::rooms::Rooms;
+
+async fn person(endpoint: &Endpoint<Rooms>, name: &str) -> Client {
+    let client = connect(endpoint, "/socket", json!({"name": name})).await;
+    client.unwrap()
+}
+
+async fn in_room(endpoint: &Endpoint<Rooms>, name: &str) -> ClientChannel {
+    let client = person(endpoint, name).await;
+    client.subscribe_and_join("room:bar", ()).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_has_a_name() {
+    let endpoint = crate::endpoint();
+    for params in [
+        json!({}),
+        json!({"name": " "}),
+        json!({"name": "x".repeat(21)}),
+        json!({"name": ["x"]}),
+    ] {
+        let refused = connect(&endpoint, "/socket", &params).await.unwrap_err();
+        assert_eq!(refused.status, 403, "{params}");
+    }
+    let client = person(&endpoint, "ä".repeat(20).as_str()).await;
+    for name in [String::new(), " ".to_owned(), "x".repeat(65)] {
+        let refused = client.join(&format!("room:{name}"), ()).await.unwrap_err();
+        assert_payload!(refused.response, {"reason": "a room's name has 1 to 64 bytes"});
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_and_goes_is_told_to_the_others() {
+    let endpoint = crate::endpoint();
+    let ada = in_room(&endpoint, "ada").await;
+    assert_payload!(ada.joined(), {"history": [], "members": 1});
+    let bob = in_room(&endpoint, "bob").await;
+    assert_payload!(bob.joined(), {"history": [], "members": 2});
+    assert_push!(ada, "user_joined", {"from": "bob", "members": 2});
+    refute_push!(bob, "user_joined");
+    bob.client().disconnect().await;
+    assert_push!(ada, "user_left", {"from": "bob", "members": 1});
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_is_told_to_all_and_remembered_once() {
+    let endpoint = crate::endpoint();
+    let (ada, bob) = (
+        in_room(&endpoint, "ada").await,
+        in_room(&endpoint, "bob").await,
+    );
+    // The reply is lost, so the page sends it again.
+    ada.client().drop_incoming(2);
+    let message = json!({"id": "1", "body": " hi "});
+    refute_reply!(ada.push("new_msg", &message));
+    assert_reply!(ada.push("new_msg", &message), "ok", {"id": "1"});
+    assert_push!(bob, "new_msg", {"id": "1", "from": "ada", "body": "hi", "at": _});
+    refute_push!(bob, "new_msg");
+    let eve = in_room(&endpoint, "eve").await;
+    assert_payload!(eve.joined(), {"history": [{"id": "1", "body": "hi", ..}], "members": 3});
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_has_limits() {
+    let room = in_room(&crate::endpoint(), "ada").await;
+    let refused = async |message, reason: &str| {
+        assert_reply!(room.push("new_msg", message), "error", {"reason": reason});
+    };
+    let long = "x".repeat(2001);
+    refused(
+        json!({"id": "1", "body": " "}),
+        "an empty message says nothing",
+    )
+    .await;
+    refused(
+        json!({"id": "1", "body": long}),
+        "a message has at most 2000 characters",
+    )
+    .await;
+    refused(
+        json!({"id": "", "body": "hi"}),
+        "a message's id has 1 to 64 bytes",
+    )
+    .await;
+    refused(json!({"id": "1"}), "missing field `body`").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn typing_is_told_to_the_others() {
+    let endpoint = crate::endpoint();
+    let (ada, bob) = (
+        in_room(&endpoint, "ada").await,
+        in_room(&endpoint, "bob").await,
+    );
+    refute_reply!(ada.push("typing", ()));
+    assert_broadcast!(ada, "typing", {"from": "ada"});
+    assert_push!(bob, "typing", {"from": "ada"});
+    refute_push!(ada, "typing");
+}
