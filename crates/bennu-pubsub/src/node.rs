@@ -42,8 +42,21 @@ enum Slot {
 struct Backlog {
     /// What some range hasn't heard yet, oldest first.
     queue: VecDeque<Arc<Broadcast>>,
+    /// Deliveries since it began.
+    delivered: usize,
     /// For each range, how many of `queue` it has heard.
     heard: Vec<usize>,
+}
+
+/// How far a broadcast has come when [`Subscribers::broadcast`] returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Everyone has heard it: so many.
+    Delivered(usize),
+    /// Somebody has to call [`Subscribers::step`] until it says that all is done.
+    Begun,
+    /// Somebody does already.
+    Queued,
 }
 
 /// Where a broadcast comes from.
@@ -100,17 +113,21 @@ impl Subscribers {
     }
 
     /// Delivers to everyone, or, where there are many, to the origin's range, and puts the rest into the
-    /// backlog. True when somebody has to call [`step`](Self::step) until it says that all is done.
-    pub(crate) fn broadcast(&mut self, broadcast: &Arc<Broadcast>, origin: Option<Origin>) -> bool {
+    /// backlog.
+    pub(crate) fn broadcast(
+        &mut self,
+        broadcast: &Arc<Broadcast>,
+        origin: Option<Origin>,
+    ) -> Progress {
         if self.slots.len() <= RANGE && self.backlog.is_none() {
-            self.deliver(0..self.slots.len(), broadcast, origin);
-            return false;
+            return Progress::Delivered(self.deliver(0..self.slots.len(), broadcast, origin));
         }
         let started = self.backlog.is_none();
         let ranges = self.slots.len().div_ceil(RANGE);
         let backlog = self.backlog.get_or_insert_with(|| {
             Box::new(Backlog {
                 queue: VecDeque::new(),
+                delivered: 0,
                 heard: vec![0; ranges],
             })
         });
@@ -126,18 +143,25 @@ impl Subscribers {
                 while !self.step_oldest() {}
             }
         }
-        started
+        if started {
+            Progress::Begun
+        } else {
+            Progress::Queued
+        }
     }
 
-    /// Serves one range with one broadcast of the backlog. True when nothing is left to do.
-    pub(crate) fn step(&mut self) -> bool {
+    /// Serves one range with one broadcast of the backlog. When nothing is left to do it says how many
+    /// deliveries the backlog took.
+    pub(crate) fn step(&mut self) -> Option<usize> {
         if self.backlog.as_ref().is_some_and(|it| !it.queue.is_empty()) {
             self.step_oldest();
         }
-        if self.backlog.as_ref().is_some_and(|it| it.queue.is_empty()) {
-            self.backlog = None;
+        let done = self.backlog.take_if(|it| it.queue.is_empty());
+        match (done, &self.backlog) {
+            (Some(done), _) => Some(done.delivered),
+            (None, None) => Some(0),
+            (None, Some(_)) => None,
         }
-        self.backlog.is_none()
     }
 
     /// Serves one range with the oldest broadcast, and takes that off the backlog when no range needs it any
@@ -153,7 +177,7 @@ impl Subscribers {
             if let Some(heard) = backlog.heard.get_mut(range) {
                 *heard = 1;
             }
-            self.deliver(self.slots_of(range), &oldest, None);
+            self.deliver_late(range, &oldest, None);
             return false;
         }
         backlog.queue.pop_front();
@@ -175,11 +199,7 @@ impl Subscribers {
         let missed: Vec<_> = backlog.queue.iter().skip(from).cloned().collect();
         let newest = missed.len().wrapping_sub(1);
         for (at, broadcast) in missed.iter().enumerate() {
-            self.deliver(
-                self.slots_of(range),
-                broadcast,
-                origin.filter(|_| at == newest),
-            );
+            self.deliver_late(range, broadcast, origin.filter(|_| at == newest));
         }
     }
 
@@ -187,14 +207,29 @@ impl Subscribers {
         (range * RANGE).min(self.slots.len())..((range + 1) * RANGE).min(self.slots.len())
     }
 
-    fn deliver(&self, slots: Range<usize>, broadcast: &Arc<Broadcast>, origin: Option<Origin>) {
+    fn deliver_late(&mut self, range: usize, broadcast: &Arc<Broadcast>, origin: Option<Origin>) {
+        let delivered = self.deliver(self.slots_of(range), broadcast, origin);
+        if let Some(backlog) = &mut self.backlog {
+            backlog.delivered += delivered;
+        }
+    }
+
+    fn deliver(
+        &self,
+        slots: Range<usize>,
+        broadcast: &Arc<Broadcast>,
+        origin: Option<Origin>,
+    ) -> usize {
+        let mut delivered = 0;
         let skipped = origin.filter(|it| !it.echo).map(|it| it.slot as usize);
         for (index, slot) in slots.clone().zip(self.slots.get(slots).unwrap_or_default()) {
             if let Slot::Taken { subscriber, key } = slot
                 && Some(index) != skipped
             {
                 subscriber.deliver(*key, broadcast);
+                delivered += 1;
             }
         }
+        delivered
     }
 }

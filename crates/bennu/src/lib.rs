@@ -17,6 +17,7 @@ mod reply;
 mod routes;
 mod runtime;
 mod socket;
+mod telemetry;
 mod token;
 mod transport;
 
@@ -24,9 +25,12 @@ pub use bennu_pubsub::tracker::{
     PresenceDiff, PresenceEntry, PresenceError, PresenceMeta, PresenceOptions, PresenceRef,
     Presences,
 };
-pub use bennu_pubsub::{Adapter, InProcess, PubSub, Receiver, Subscriber, Subscription};
+pub use bennu_pubsub::{
+    Adapter, AdapterHealth, InProcess, PubSub, Receiver, Subscriber, Subscription,
+};
 pub use bennu_wire::{Broadcast, Payload, RawEvent, Topic};
 pub use bytes::Bytes;
+pub use tracing::Level;
 
 pub use channel::{Channel, Joined, Reason};
 pub use connect_info::ConnectInfo;
@@ -39,6 +43,10 @@ pub use raw_socket::{RawContext, RawControl, RawHandle, RawMessage, RawSocket};
 pub use reply::Reply;
 pub use routes::Routes;
 pub use socket::Socket;
+pub use telemetry::{
+    ChannelInfo, ChannelStatus, FilterParameters, Health, Metrics, Sample, SocketDetails,
+    SocketInfo, SocketRef, SocketRefError, Status, Transport,
+};
 pub use token::{KeyDigest, SecretError, SignError, Term, Token, TokenError};
 pub use transport::{CheckOrigin, Origin, OriginError};
 

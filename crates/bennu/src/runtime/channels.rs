@@ -7,7 +7,9 @@ use std::{
 };
 
 use bennu_pubsub::Subscription;
-use bennu_wire::{Action, ChannelId, Frame, Limits, Payload, Ref, Serializer, Session, Topic};
+use bennu_wire::{
+    Action, ChannelId, Frame, Limits, Outbound, Payload, Ref, Serializer, Session, Topic,
+};
 use futures_util::{
     StreamExt,
     future::{AbortHandle, Abortable},
@@ -19,7 +21,9 @@ use super::{
     live::{Job, Live, Ran, Request},
     running::{Panicked, Run, Running, caught, discard, poll},
 };
-use crate::{Reason, Routes, Socket, context::Ending};
+use crate::{
+    ChannelInfo, ChannelStatus, Reason, Routes, Socket, context::Ending, telemetry::Inspected,
+};
 
 /// One connection's channels.
 pub(crate) struct Channels<S: Socket> {
@@ -34,7 +38,7 @@ pub(crate) struct Channels<S: Socket> {
     /// Set when the connection ends.
     ending: Option<Reason>,
     /// To the socket's id, for forced disconnects.
-    _id: Option<Subscription>,
+    id: Option<Subscription>,
 }
 
 struct Slot {
@@ -84,7 +88,7 @@ impl<S: Socket> Channels<S> {
             slots: Vec::new(),
             running: None,
             ending: None,
-            _id: id,
+            id,
         }
     }
 
@@ -93,6 +97,7 @@ impl<S: Socket> Channels<S> {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Send(outbound) => {
+                    count_refusal(&outbound, conn);
                     // The session's own messages encode, unless a client's topic or ref is too long for what
                     // it asked for: then there is no way to tell it so.
                     if let Err(error) = conn.push(&outbound.as_outgoing()) {
@@ -119,10 +124,10 @@ impl<S: Socket> Channels<S> {
                 Action::Leave { id, message } => self.run(id, Job::Leave(message), conn, cx),
                 Action::Ended { id } => {
                     if let Some(work) = self.close(id) {
-                        self.work(id, work, cx);
+                        self.work(id, work, conn, cx);
                     }
                 }
-                Action::Abandon { id } => self.abandon(id, cx),
+                Action::Abandon { id } => self.abandon(id, conn, cx),
                 Action::Close { code, reason } => conn.close(Close::new(code, reason)),
             }
         }
@@ -150,10 +155,10 @@ impl<S: Socket> Channels<S> {
             state: State::Busy(None),
             queue: None,
         });
-        let (conn, socket, start) = (conn.clone(), self.socket.clone(), route.join);
+        let (own, socket, start) = (conn.clone(), self.socket.clone(), route.join);
         let run = caught(move || {
             start(Request {
-                conn,
+                conn: own,
                 socket,
                 route,
                 id,
@@ -162,8 +167,8 @@ impl<S: Socket> Channels<S> {
                 payload,
             })
         });
-        if let Some(work) = self.start(id, run, cx) {
-            self.work(id, work, cx);
+        if let Some(work) = self.start(id, run, conn, cx) {
+            self.work(id, work, conn, cx);
         }
     }
 
@@ -171,7 +176,7 @@ impl<S: Socket> Channels<S> {
     fn run(&mut self, id: ChannelId, job: Job, conn: &Arc<Conn>, cx: &mut Context<'_>) {
         let Some(slot) = self.slot(id) else { return };
         match std::mem::replace(&mut slot.state, State::Busy(None)) {
-            State::Idle(channel) => self.work(id, (channel, job), cx),
+            State::Idle(channel) => self.work(id, (channel, job), conn, cx),
             state => {
                 slot.state = state;
                 self.enqueue(id, job, conn);
@@ -202,7 +207,7 @@ impl<S: Socket> Channels<S> {
     }
 
     /// Has a channel do a job, and what waits for it, until a callback doesn't end at once.
-    fn work(&mut self, id: ChannelId, work: Work, cx: &mut Context<'_>) {
+    fn work(&mut self, id: ChannelId, work: Work, conn: &Arc<Conn>, cx: &mut Context<'_>) {
         let mut next = Some(work);
         while let Some((mut channel, job)) = next {
             next = if let Job::Leave(message) = job {
@@ -211,7 +216,7 @@ impl<S: Socket> Channels<S> {
                 self.session.left(id, &message);
                 None
             } else {
-                self.start(id, caught(move || channel.run(job)), cx)
+                self.start(id, caught(move || channel.run(job)), conn, cx)
             };
         }
     }
@@ -221,16 +226,17 @@ impl<S: Socket> Channels<S> {
         &mut self,
         id: ChannelId,
         run: Result<Run, Panicked>,
+        conn: &Arc<Conn>,
         cx: &mut Context<'_>,
     ) -> Option<Work> {
         let mut run = match run {
             Ok(run) => run,
-            Err(panicked) => return self.finish(id, Err(panicked)),
+            Err(panicked) => return self.finish(id, Err(panicked), conn),
         };
         match poll(&mut run, cx) {
             Poll::Ready(ran) => {
                 discard(run);
-                self.finish(id, ran)
+                self.finish(id, ran, conn)
             }
             Poll::Pending => {
                 let (abort, registration) = AbortHandle::new_pair();
@@ -249,7 +255,7 @@ impl<S: Socket> Channels<S> {
     }
 
     /// A callback ended: what its channel has to do next.
-    fn finish(&mut self, id: ChannelId, ran: Result<Ran, Panicked>) -> Option<Work> {
+    fn finish(&mut self, id: ChannelId, ran: Result<Ran, Panicked>, conn: &Conn) -> Option<Work> {
         let ended = match self.slot(id)?.state {
             State::Ending(reason) => Some(reason),
             State::Idle(_) | State::Busy(_) | State::Closing(..) => None,
@@ -274,6 +280,7 @@ impl<S: Socket> Channels<S> {
                 }
             }
             Err(Panicked) => {
+                conn.mount().counters.panics.add(1);
                 self.forget(id);
                 // One of the two applies: the session knows whether it was joining.
                 self.session.join_crashed(id);
@@ -325,13 +332,13 @@ impl<S: Socket> Channels<S> {
     }
 
     /// Stops a channel where it is.
-    fn abandon(&mut self, id: ChannelId, cx: &mut Context<'_>) {
+    fn abandon(&mut self, id: ChannelId, conn: &Arc<Conn>, cx: &mut Context<'_>) {
         let Some(slot) = self.forget(id) else { return };
         match slot.state {
             State::Busy(Some(abort)) => {
                 abort.abort();
                 // The future holds the channel's subscription: it goes now, before its successor joins.
-                self.poll_running(cx);
+                self.poll_running(conn, cx);
             }
             State::Idle(channel) | State::Closing(channel, _) => discard(channel),
             State::Busy(None) | State::Ending(_) => {}
@@ -339,12 +346,12 @@ impl<S: Socket> Channels<S> {
         discard(slot.queue);
     }
 
-    fn poll_running(&mut self, cx: &mut Context<'_>) {
+    fn poll_running(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
         while let Some(running) = &mut self.running {
             match running.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok((id, ran)))) => {
-                    if let Some(work) = self.finish(id, ran) {
-                        self.work(id, work, cx);
+                    if let Some(work) = self.finish(id, ran, conn) {
+                        self.work(id, work, conn, cx);
                     }
                 }
                 // Abandoned.
@@ -405,6 +412,31 @@ impl<S: Socket> Driver for Channels<S> {
         Ok(())
     }
 
+    fn inspect(&self) -> Inspected {
+        let channels = self.session.channels().map(|(id, topic, joined)| {
+            let slot = self.slots.iter().find(|it| it.id == id);
+            let queue = slot.and_then(|it| it.queue.as_ref());
+            let leaves = |it: &Queue| it.jobs.iter().any(|it| matches!(it, Job::Leave(_)));
+            let status = match slot.map(|it| &it.state) {
+                Some(State::Idle(_)) => ChannelStatus::Idle,
+                Some(State::Busy(_)) if joined => ChannelStatus::Busy,
+                Some(State::Busy(_)) if !queue.is_some_and(|it| leaves(it)) => {
+                    ChannelStatus::Joining
+                }
+                Some(_) | None => ChannelStatus::Leaving,
+            };
+            ChannelInfo {
+                topic: topic.to_string(),
+                status,
+                queued: queue.map_or(0, |it| it.jobs.len()),
+            }
+        });
+        Inspected {
+            id: self.id.as_ref().map(|it| it.topic().to_string()),
+            channels: channels.collect(),
+        }
+    }
+
     fn poll(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
         for mail in conn.take_mail() {
             let (id, job) = match mail {
@@ -415,7 +447,7 @@ impl<S: Socket> Driver for Channels<S> {
             self.act(conn, cx);
         }
         if self.running.is_some() {
-            self.poll_running(cx);
+            self.poll_running(conn, cx);
             self.act(conn, cx);
         }
     }
@@ -429,20 +461,40 @@ impl<S: Socket> Driver for Channels<S> {
                 match std::mem::replace(&mut slot.state, State::Busy(None)) {
                     State::Idle(channel) | State::Closing(channel, _) => {
                         if let Some(work) = self.last(id, channel, reason) {
-                            self.work(id, work, cx);
+                            self.work(id, work, conn, cx);
                         }
                     }
                     state => slot.state = state,
                 }
             }
         }
-        self.poll_running(cx);
+        self.poll_running(conn, cx);
         self.act(conn, cx);
         if self.slots.is_empty() {
             Poll::Ready(())
         } else {
             Poll::Pending
         }
+    }
+}
+
+/// Counts what the session, or a join, answers with an error.
+fn count_refusal(outbound: &Outbound, conn: &Conn) {
+    let Outbound::Reply(reply) = outbound else {
+        return;
+    };
+    if reply.status != "error" {
+        return;
+    }
+    let counters = &conn.mount().counters;
+    let why = reply
+        .response
+        .as_json()
+        .and_then(|it| it.strip_prefix(r#"{"reason":""#)?.strip_suffix(r#""}"#))
+        .unwrap_or_default();
+    counters.refusals.add(why);
+    if why == "join crashed" {
+        counters.joins.add("crashed");
     }
 }
 

@@ -19,7 +19,10 @@ use bennu_wire::{Broadcast, ChannelId, EncodeError, Encoding, Framing, Outgoing}
 use bytes::Bytes;
 
 use super::{encode, mount::Mount};
-use crate::{Overflow, SendError, SocketOptions};
+use crate::{
+    Overflow, SendError, SocketOptions,
+    telemetry::{SocketDetails, Transport, trace::Trace},
+};
 
 /// The key under which a connection subscribes to its own id.
 pub(crate) const SOCKET_ID: u64 = u64::MAX;
@@ -35,6 +38,10 @@ pub(crate) struct Conn {
     encoding: Encoding,
     /// Whether the client may send compressed messages.
     deflate: bool,
+    /// Whether its mount knows a trace that it belongs to.
+    traced: bool,
+    /// The mount's age when it began to connect.
+    opened: u32,
     /// The mount's tick at which the client was last heard.
     heard_at: AtomicU32,
     /// What there is in the outbox, to be seen without its lock. Written under the lock.
@@ -52,6 +59,8 @@ const MAIL: u8 = 2;
 const CLOSE: u8 = 4;
 /// Something came to a long-poll session.
 const NUDGE: u8 = 8;
+/// Somebody asks for what only the task knows.
+const ASKED: u8 = 16;
 
 #[derive(Default)]
 struct Outbox {
@@ -129,10 +138,13 @@ pub(crate) enum Chunk {
 impl Conn {
     pub(crate) fn new(mount: Arc<Mount>, encoding: Encoding, deflate: bool) -> Self {
         let heard_at = AtomicU32::new(mount.tick());
+        let opened = mount.age();
         Self {
             mount,
             encoding,
             deflate,
+            traced: false,
+            opened,
             heard_at,
             signs: AtomicU8::new(0),
             parked: AtomicBool::new(false),
@@ -162,6 +174,66 @@ impl Conn {
             self.encoding.framing,
             Framing::LongPoll | Framing::LongPollBase64
         )
+    }
+
+    pub(crate) fn transport(&self) -> Transport {
+        Transport::of(self.encoding.framing)
+    }
+
+    /// The mount's age when it began to connect.
+    pub(crate) fn opened(&self) -> u32 {
+        self.opened
+    }
+
+    /// Tells it from all others that live.
+    pub(crate) fn key(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+
+    /// Notes that it belongs to a trace.
+    pub(crate) fn traced(mut self: Arc<Self>, trace: Trace) -> Arc<Self> {
+        let mount = self.mount.clone();
+        if let Some(conn) = Arc::get_mut(&mut self) {
+            conn.traced = true;
+            mount.traces().insert(conn.key(), Arc::new(trace));
+        }
+        self
+    }
+
+    /// The trace it belongs to.
+    pub(crate) fn trace(&self) -> Option<Arc<Trace>> {
+        if !self.traced {
+            return None;
+        }
+        self.mount.traces().get(&self.key()).cloned()
+    }
+
+    /// Counts messages from the client: once for all that a read brought.
+    pub(crate) fn received(&self, messages: usize, bytes: usize) {
+        self.mount
+            .counters
+            .receive(self.transport(), messages, bytes);
+    }
+
+    fn sent(&self, messages: usize, bytes: usize) {
+        self.mount.counters.send(self.transport(), messages, bytes);
+    }
+
+    /// Has the task answer what its mount was asked.
+    pub(crate) fn ask(&self) {
+        self.stir(self.lock(), ASKED);
+    }
+
+    /// Answers what is asked, nearly always nothing.
+    pub(crate) fn answer(&self, details: impl Fn() -> SocketDetails) {
+        if !self.shows(ASKED) {
+            return;
+        }
+        self.signs.fetch_and(!ASKED, Ordering::AcqRel);
+        for asked in self.mount.asked(self) {
+            // Who asked may be gone.
+            let _ = asked.send(details());
+        }
     }
 
     /// Notes that the client was heard.
@@ -274,7 +346,10 @@ impl Conn {
         }
         let mut outbox = self.lock();
         outbox.blocked = false;
-        outbox.advance(written);
+        if written > 0 {
+            let messages = outbox.advance(written);
+            self.sent(messages, written);
+        }
         match &outbox.queue {
             Some(queue) => queue.chunk(scratch),
             None => {
@@ -301,6 +376,7 @@ impl Conn {
             let handed = std::mem::take(&mut queue.handed);
             let bytes: usize = queue.frames.drain(..handed).map(|it| it.len()).sum();
             queue.bytes -= bytes;
+            self.sent(handed, bytes);
         }
         outbox.keep_none_empty();
     }
@@ -334,7 +410,8 @@ impl Conn {
             true => self.shows(FRAMES | NUDGE),
             false => outbox.queue.is_some() && !outbox.blocked,
         };
-        if unwritten || outbox.mail.is_some() || outbox.close.is_some() {
+        let asked = self.shows(ASKED);
+        if unwritten || asked || outbox.mail.is_some() || outbox.close.is_some() {
             return false;
         }
         if !outbox.waker.as_ref().is_some_and(|it| it.will_wake(waker)) {
@@ -347,6 +424,11 @@ impl Conn {
     /// The task runs: it needs no waking.
     pub(crate) fn unpark(&self) {
         self.parked.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether there may be frames to write.
+    pub(crate) fn shows_frames(&self) -> bool {
+        self.shows(FRAMES) || self.is_polled()
     }
 
     fn shows(&self, sign: u8) -> bool {
@@ -378,11 +460,11 @@ impl Outbox {
         queue.frames.push_back(frame);
     }
 
-    fn advance(&mut self, written: usize) {
-        if let Some(queue) = &mut self.queue {
-            queue.advance(written);
-        }
+    /// Takes note of what was written, and says how many frames that completes.
+    fn advance(&mut self, written: usize) -> usize {
+        let completed = self.queue.as_mut().map_or(0, |it| it.advance(written));
         self.keep_none_empty();
+        completed
     }
 
     /// Drops the oldest frame that isn't on the wire.
@@ -451,20 +533,50 @@ impl Queue {
         Chunk::Gathered
     }
 
-    fn advance(&mut self, mut written: usize) {
+    fn advance(&mut self, mut written: usize) -> usize {
+        let mut completed = 0;
         while written > 0 {
             let Some(first) = self.frames.front() else {
-                return;
+                break;
             };
             let rest = first.len() - self.written;
             if written < rest {
                 self.written += written;
-                return;
+                break;
             }
             written -= rest;
             self.bytes -= first.len();
             self.written = 0;
             self.frames.pop_front();
+            completed += 1;
+        }
+        completed
+    }
+}
+
+impl Close {
+    /// The reason as one of a few labels (see `Counters`), whatever the client did.
+    pub(crate) fn why(&self) -> &str {
+        match (self.code, &self.reason) {
+            // What a dropped connection is closed with: its client was gone.
+            (1001, Cow::Borrowed("closed")) => "lost",
+            // The client's own close is answered without a reason.
+            (_, Cow::Borrowed("")) => "client",
+            (1002, _) => "protocol error",
+            (1003 | 1007, _) => "invalid data",
+            (1009, _) => "too big",
+            (1012, reason) if reason.starts_with("draining") => "draining",
+            (1008, Cow::Borrowed(reason)) if *reason != "too many messages queued" => "policy",
+            (_, reason) => reason,
+        }
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        if self.traced {
+            let trace = self.mount.traces().remove(&self.key());
+            drop(trace);
         }
     }
 }

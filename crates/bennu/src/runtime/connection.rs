@@ -9,6 +9,7 @@ use std::{
     cell::Cell,
     future::Future,
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -20,6 +21,7 @@ use bennu_wire::Frame;
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
     time::Sleep,
 };
 
@@ -27,7 +29,10 @@ use super::{
     Close, Conn, Mount,
     conn::{Chunk, WRITE_BYTES_MAX},
 };
-use crate::Reason;
+use crate::{
+    Reason,
+    telemetry::{Inspected, SocketDetails},
+};
 
 /// What is read at once.
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -65,11 +70,30 @@ pub(crate) trait Driver: Send + 'static {
         true
     }
 
+    /// What it knows of its client.
+    fn inspect(&self) -> Inspected {
+        Inspected::default()
+    }
+
     /// Goes on with what it has begun, and takes its mail.
     fn poll(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>);
 
     /// Ends what it has begun: the connection closes.
     fn poll_close(&mut self, reason: Reason, conn: &Arc<Conn>, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// A byte stream.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// Its other end, where that's known.
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+impl Stream for TcpStream {
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        Self::peer_addr(self).ok()
+    }
 }
 
 /// A control frame.
@@ -106,7 +130,7 @@ struct Closing {
 
 impl<IO, D> Connection<IO, D>
 where
-    IO: AsyncRead + AsyncWrite + Unpin,
+    IO: Stream,
     D: Driver,
 {
     /// `read` is what the client sent behind its handshake.
@@ -138,6 +162,7 @@ where
         self.conn.unpark();
         for _ in 0..ROUNDS_MAX {
             self.driver.poll(&self.conn, cx);
+            self.conn.answer(|| self.details());
             if self.conn.is_closing() {
                 return Poll::Ready(Reason::Disconnected);
             }
@@ -160,6 +185,15 @@ where
         // There's always more, from the client or from channels that send to themselves: others run first.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn details(&self) -> SocketDetails {
+        let Inspected { id, channels } = self.driver.inspect();
+        SocketDetails {
+            id,
+            peer: self.io.peer_addr(),
+            channels,
+        }
     }
 
     /// Whether the client leaves so much unread that it isn't listened to.
@@ -224,12 +258,21 @@ where
     }
 
     fn handle(&mut self, input: &mut [u8], cx: &mut Context<'_>) {
+        let bytes = input.len();
+        let mut messages = 0;
         let mut inflater = INFLATER.take();
-        self.handle_with(&mut inflater, input, cx);
+        self.handle_with(&mut inflater, input, &mut messages, cx);
         INFLATER.set(inflater);
+        self.conn.received(messages, bytes);
     }
 
-    fn handle_with(&mut self, inflater: &mut Inflater, mut input: &mut [u8], cx: &mut Context<'_>) {
+    fn handle_with(
+        &mut self,
+        inflater: &mut Inflater,
+        mut input: &mut [u8],
+        messages: &mut usize,
+        cx: &mut Context<'_>,
+    ) {
         let Self {
             conn,
             driver,
@@ -241,6 +284,9 @@ where
                 Ok(decoded) => decoded,
                 Err(error) => return conn.close(Close::new(error.code(), error.reason())),
             };
+            if let Some(Event::Text(_) | Event::Binary(_)) = event {
+                *messages += 1;
+            }
             let received = match event {
                 None => Ok(()),
                 Some(Event::Text(text)) => driver.receive(Frame::Text(&text), conn, cx),
@@ -340,7 +386,7 @@ where
 
 impl<IO, D> Future for Connection<IO, D>
 where
-    IO: AsyncRead + AsyncWrite + Unpin,
+    IO: Stream,
     D: Driver,
 {
     type Output = ();

@@ -16,10 +16,10 @@ mod running;
 
 pub(crate) use channels::Channels;
 pub(crate) use conn::{Close, Conn, Mail, Relay, SOCKET_ID};
-pub(crate) use connection::{Connection, Control, Driver};
+pub(crate) use connection::{Connection, Control, Driver, Stream};
 pub(crate) use drain::drain;
 pub(crate) use frame::{encode, frame};
 pub(crate) use live::{JoinFn, join};
-pub(crate) use mount::{Counter, Counters, Mount};
+pub(crate) use mount::{Mount, Queued};
 pub(crate) use raw::{RAW, Raw};
 pub(crate) use running::discard;

@@ -17,7 +17,7 @@ use super::{
     Close, Conn, Control, Driver, Mail, SOCKET_ID,
     running::{caught, discard},
 };
-use crate::{RawContext, RawControl, RawMessage, RawSocket, Reason, Result};
+use crate::{RawContext, RawControl, RawMessage, RawSocket, Reason, Result, telemetry::Inspected};
 
 /// A raw socket's mail has no channel; this stands in its place.
 pub(crate) const RAW: ChannelId = ChannelId::new(0);
@@ -27,7 +27,7 @@ pub(crate) struct Raw<R: RawSocket> {
     state: State<R>,
     queue: VecDeque<Job>,
     ending: bool,
-    _id: Option<Subscription>,
+    id: Option<Subscription>,
 }
 
 enum State<R: RawSocket> {
@@ -65,7 +65,7 @@ impl<R: RawSocket> Raw<R> {
             state: State::Idle(Box::new(live)),
             queue: VecDeque::from([Job::Init]),
             ending: false,
-            _id: id,
+            id,
         }
     }
 
@@ -81,7 +81,7 @@ impl<R: RawSocket> Raw<R> {
                     }
                     Some(job) => match caught(|| live.run(job)) {
                         Ok(run) => self.state = State::Busy(run),
-                        Err(_) => return conn.close(Close::new(1011, "internal error")),
+                        Err(_) => return panicked(conn),
                     },
                 },
                 State::Busy(mut run) => match caught(|| run.as_mut().poll(cx)) {
@@ -99,7 +99,7 @@ impl<R: RawSocket> Raw<R> {
                     }
                     Err(_) => {
                         discard(run);
-                        return conn.close(Close::new(1011, "internal error"));
+                        return panicked(conn);
                     }
                 },
                 State::Ended => return,
@@ -111,6 +111,11 @@ impl<R: RawSocket> Raw<R> {
         self.queue.push_back(job);
         self.work(conn, cx);
     }
+}
+
+fn panicked(conn: &Conn) {
+    conn.mount().counters.panics.add(1);
+    conn.close(Close::new(1011, "internal error"));
 }
 
 impl<R: RawSocket> Live<R> {
@@ -161,6 +166,13 @@ impl<R: RawSocket> Driver for Raw<R> {
     /// What one read brought may wait; no more is read until it's worked off.
     fn ready(&self) -> bool {
         matches!(self.state, State::Idle(_))
+    }
+
+    fn inspect(&self) -> Inspected {
+        Inspected {
+            id: self.id.as_ref().map(|it| it.topic().to_string()),
+            channels: Vec::new(),
+        }
     }
 
     fn poll(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {

@@ -24,7 +24,10 @@ use super::{
     admit::{self, Carrier, Refusal},
     subprotocol,
 };
-use crate::runtime::{Conn, Connection, Driver, Mount};
+use crate::{
+    runtime::{Conn, Connection, Driver, Mount},
+    telemetry::Refused,
+};
 
 /// The handler of a mount's WebSocket path.
 pub(crate) fn route<T: Accept>(mount: Arc<Mount>, sockets: Arc<T>) -> MethodRouter {
@@ -44,6 +47,9 @@ pub(crate) struct Stream(Arc<Mutex<Option<Box<dyn Io>>>>);
 
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+impl crate::runtime::Stream for Box<dyn Io> {}
+impl crate::runtime::Stream for TokioIo<Upgraded> {}
 
 impl Stream {
     pub(crate) fn new(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
@@ -124,7 +130,7 @@ async fn admit<T: Accept>(
     let params = admit::params(mount, &mut parts).await.map_err(status)?;
     admit::origin(mount, &parts).map_err(status)?;
     let agreed = subprotocol::negotiate(&parts.headers, &mount.options)
-        .map_err(|why| status(Refusal::forbidden(mount, why)))?;
+        .map_err(|why| status(Refusal::forbidden(mount, Refused::Subprotocol, why)))?;
     let deflate = mount
         .options
         .compress

@@ -22,6 +22,7 @@ use super::{polling::Polling, sessions::Sessions};
 use crate::{
     Reason,
     runtime::{Close, Conn, Driver, Mount},
+    telemetry::{Inspected, SocketDetails},
 };
 
 /// How long the channels of a session that ended may take to end.
@@ -229,6 +230,7 @@ impl<D: Driver> Task<D> {
         loop {
             conn.notice();
             self.driver.poll(&conn, cx);
+            conn.answer(|| self.details());
             self.receive(&conn, cx);
             loop {
                 let deadline = self.session.watch();
@@ -248,6 +250,16 @@ impl<D: Driver> Task<D> {
         }
     }
 
+    fn details(&self) -> SocketDetails {
+        let Inspected { id, channels } = self.driver.inspect();
+        SocketDetails {
+            id,
+            // Each of its requests may come from another.
+            peer: None,
+            channels,
+        }
+    }
+
     /// Takes what was posted. A message is handled when its driver would take another.
     fn receive(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
         while self.driver.ready() {
@@ -261,6 +273,7 @@ impl<D: Driver> Task<D> {
             let Some(Posted { entry, handled }) = self.session.next_posted() else {
                 return;
             };
+            conn.received(1, entry.len());
             match self.driver.receive(entry.as_frame(), conn, cx) {
                 Ok(()) => self.handling = Some(handled),
                 Err(close) => {

@@ -29,7 +29,7 @@ use super::{
     sessions::Sessions,
 };
 use crate::{
-    Reason, SocketOptions,
+    Presence, PresenceOptions, Reason, SocketOptions,
     runtime::{Close, Conn, Driver, Mount},
 };
 
@@ -76,7 +76,11 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let mount = Mount::new("/socket".into(), SocketOptions::new(), PubSub::new());
+        let mount = {
+            let pubsub = PubSub::new();
+            let presence = Presence::new("presence", &pubsub, PresenceOptions::new());
+            Mount::new("/socket".into(), SocketOptions::new(), pubsub, presence)
+        };
         let mount = Arc::new(mount);
         let encoding = Encoding {
             serializer: Serializer::V2,

@@ -1,0 +1,11 @@
+//! What a server tells of itself: its log, its metrics, its health and its connections.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says so by panicking"
+)]
+
+mod log;
+mod metrics;
+mod server;
+mod watch;
