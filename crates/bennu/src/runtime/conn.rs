@@ -2,7 +2,6 @@
 
 use std::{
     any::Any,
-    borrow::Cow,
     cell::RefCell,
     collections::VecDeque,
     fmt,
@@ -18,7 +17,7 @@ use bennu_websocket::Config;
 use bennu_wire::{Broadcast, ChannelId, EncodeError, Encoding, Framing, Outgoing};
 use bytes::Bytes;
 
-use super::{encode, mount::Mount};
+use super::{Close, encode, mount::Mount};
 use crate::{
     Overflow, SendError, SocketOptions,
     telemetry::{SocketDetails, Transport, trace::Trace},
@@ -108,22 +107,6 @@ pub(crate) enum Mail {
     Info(ChannelId, Box<dyn Any + Send>),
     /// A broadcast for `handle_out`.
     Out(ChannelId, Arc<Broadcast>),
-}
-
-/// Why a connection is closed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Close {
-    pub(crate) code: u16,
-    pub(crate) reason: Cow<'static, str>,
-}
-
-impl Close {
-    pub(crate) const fn new(code: u16, reason: &'static str) -> Self {
-        Self {
-            code,
-            reason: Cow::Borrowed(reason),
-        }
-    }
 }
 
 /// What to write next.
@@ -554,24 +537,6 @@ impl Queue {
     }
 }
 
-impl Close {
-    /// The reason as one of a few labels (see `Counters`), whatever the client did.
-    pub(crate) fn why(&self) -> &str {
-        match (self.code, &self.reason) {
-            // What a dropped connection is closed with: its client was gone.
-            (1001, Cow::Borrowed("closed")) => "lost",
-            // The client's own close is answered without a reason.
-            (_, Cow::Borrowed("")) => "client",
-            (1002, _) => "protocol error",
-            (1003 | 1007, _) => "invalid data",
-            (1009, _) => "too big",
-            (1012, reason) if reason.starts_with("draining") => "draining",
-            (1008, Cow::Borrowed(reason)) if *reason != "too many messages queued" => "policy",
-            (_, reason) => reason,
-        }
-    }
-}
-
 impl Drop for Conn {
     fn drop(&mut self) {
         if self.traced {
@@ -594,40 +559,6 @@ impl Subscriber for Conn {
             Ok(frame) => self.send(frame.clone()),
             Err(_) => self.mount.counters.broadcasts_skipped.add(1),
         }
-    }
-}
-
-/// Takes broadcasts to `handle_out` in place of the client.
-pub(crate) struct Relay {
-    conn: Arc<Conn>,
-    /// The intercepted events; all where there's no list.
-    events: Option<&'static [&'static str]>,
-}
-
-impl Relay {
-    pub(crate) fn all(conn: Arc<Conn>) -> Self {
-        Self { conn, events: None }
-    }
-
-    pub(crate) fn some(conn: Arc<Conn>, events: &'static [&'static str]) -> Self {
-        Self {
-            conn,
-            events: Some(events),
-        }
-    }
-}
-
-impl Subscriber for Relay {
-    fn deliver(&self, key: u64, broadcast: &Arc<Broadcast>) {
-        if self
-            .events
-            .is_some_and(|it| !it.contains(&broadcast.event()))
-        {
-            return self.conn.deliver(key, broadcast);
-        }
-        let id = ChannelId::new(key as u32);
-        // An overflow is counted where it is met.
-        let _ = self.conn.mail(Mail::Out(id, broadcast.clone()));
     }
 }
 

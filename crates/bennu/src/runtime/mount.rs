@@ -13,7 +13,7 @@ use bennu_pubsub::PubSub;
 use bennu_websocket::Config;
 use tokio::time::Instant;
 
-use super::conn::{Close, Conn};
+use super::{Close, Conn};
 use crate::{
     Presence,
     options::SocketOptions,

@@ -97,7 +97,8 @@ async fn a_queue_is_seen_while_it_waits() {
     let [socket] = &endpoint.sockets(None, 10)[..] else {
         panic!("there is one")
     };
-    assert_eq!((socket.queued_messages, socket.queued_bytes), (1, 30));
+    let frame = json!([null, null, "room:a", "x", {}]).to_string().len() + 2;
+    assert_eq!((socket.queued_messages, socket.queued_bytes), (1, frame));
 }
 
 #[tokio::test]
