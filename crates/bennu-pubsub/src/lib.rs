@@ -27,7 +27,7 @@ mod receiver;
 mod subscriber;
 pub mod tracker;
 
-pub use adapter::{Adapter, InProcess};
-pub use pubsub::{PubSub, Subscription};
+pub use adapter::{Adapter, AdapterHealth, InProcess};
+pub use pubsub::{PubSub, PubSubStats, Subscription};
 pub use receiver::Receiver;
 pub use subscriber::Subscriber;

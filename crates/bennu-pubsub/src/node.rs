@@ -34,6 +34,19 @@ struct Rest {
     roomy: Vec<usize>,
     /// What some range hasn't heard yet, oldest first.
     backlog: VecDeque<Arc<Broadcast>>,
+    /// Deliveries since it began.
+    delivered: usize,
+}
+
+/// How far a broadcast has come when [`Subscribers::broadcast`] returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Everyone has heard it: so many.
+    Delivered(usize),
+    /// Somebody has to call [`Subscribers::step`] until it says that all is done.
+    Begun,
+    /// Somebody does already.
+    Queued,
 }
 
 /// Where a broadcast comes from.
@@ -81,14 +94,17 @@ impl Subscribers {
     }
 
     /// Delivers to everyone, or, where there are many, to the origin's range, and puts the rest into the
-    /// backlog. True when somebody has to call [`step`](Self::step) until it says that all is done.
-    pub(crate) fn broadcast(&mut self, broadcast: &Arc<Broadcast>, origin: Option<Origin>) -> bool {
+    /// backlog.
+    pub(crate) fn broadcast(
+        &mut self,
+        broadcast: &Arc<Broadcast>,
+        origin: Option<Origin>,
+    ) -> Progress {
         let Some(rest) = &mut self.rest else {
-            self.first.deliver(
+            return Progress::Delivered(self.first.deliver(
                 broadcast,
                 origin.filter(|it| !it.echo).map(|it| it.slot as usize),
-            );
-            return false;
+            ));
         };
         let idle = rest.backlog.is_empty();
         rest.backlog.push_back(broadcast.clone());
@@ -99,17 +115,24 @@ impl Subscribers {
         for _ in 0..over {
             while !self.serve_oldest() {}
         }
-        idle
+        if idle {
+            Progress::Begun
+        } else {
+            Progress::Queued
+        }
     }
 
-    /// Serves one range with one broadcast of the backlog. True when nothing is left to do.
-    pub(crate) fn step(&mut self) -> bool {
+    /// Serves one range with one broadcast of the backlog. When nothing is left to do it says how many
+    /// deliveries the backlog took.
+    pub(crate) fn step(&mut self) -> Option<usize> {
         self.serve_oldest();
-        let done = self.rest.as_ref().is_none_or(|it| it.backlog.is_empty());
-        if done {
-            self.shrink();
-        }
-        done
+        let delivered = match &mut self.rest {
+            Some(rest) if !rest.backlog.is_empty() => return None,
+            Some(rest) => std::mem::take(&mut rest.delivered),
+            None => 0,
+        };
+        self.shrink();
+        Some(delivered)
     }
 
     /// Serves one range with the oldest broadcast, or, when none needs it any more, takes that off the backlog; then
@@ -124,7 +147,7 @@ impl Subscribers {
         let mut ranges = std::iter::once(&mut self.first).chain(&mut rest.ranges);
         if let Some(range) = ranges.find(|it| it.heard == 0) {
             range.heard = 1;
-            range.deliver(oldest, None);
+            rest.delivered += range.deliver(oldest, None);
             return false;
         }
         rest.backlog.pop_front();
@@ -150,7 +173,7 @@ impl Subscribers {
             .filter(|it| !it.echo)
             .map(|it| it.slot as usize % RANGE);
         for (broadcast, nth) in rest.backlog.iter().zip(1..).skip(from) {
-            range.deliver(broadcast, skipped.filter(|_| nth == newest));
+            rest.delivered += range.deliver(broadcast, skipped.filter(|_| nth == newest));
         }
     }
 

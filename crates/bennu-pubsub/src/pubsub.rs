@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -13,9 +13,12 @@ use bennu_wire::{Broadcast, Topic};
 use hashbrown::HashTable;
 
 use crate::{
-    Adapter, InProcess, Receiver, Subscriber,
-    node::{Origin, Subscribers},
+    Adapter, AdapterHealth, InProcess, Receiver, Subscriber,
+    node::{Origin, Progress, Subscribers},
 };
+
+/// Pairs of counters, so that threads that broadcast in different topics don't wait for each other.
+const COUNTS: usize = 16;
 
 /// Maps of topics, each behind its own lock; a power of two.
 const SHARDS: usize = 64;
@@ -32,6 +35,25 @@ struct Registry {
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
     adapter: Box<dyn Adapter>,
+    counts: [Counts; COUNTS],
+}
+
+/// On a cache line of its own.
+#[derive(Default)]
+#[repr(align(64))]
+struct Counts {
+    broadcasts: AtomicU64,
+    deliveries: AtomicU64,
+}
+
+/// What was broadcast on a node since its start: see [`PubSub::stats`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PubSubStats {
+    /// Broadcasts to topics that had subscribers here, of this node and of others.
+    pub broadcasts: u64,
+    /// Their deliveries, one for each subscriber. Those of a broadcast that is under way count when it's done.
+    pub deliveries: u64,
 }
 
 /// By the topic, which stands in the node alone: there may be a million of them.
@@ -68,6 +90,7 @@ impl PubSub {
                 shards,
                 hasher: RandomState::new(),
                 adapter,
+                counts: Default::default(),
             }),
         }
     }
@@ -125,6 +148,23 @@ impl PubSub {
         if let Some(node) = node {
             node.broadcast(broadcast, None);
         }
+    }
+
+    /// How many broadcasts there were, and deliveries: their quotient is the fan-out.
+    #[must_use]
+    pub fn stats(&self) -> PubSubStats {
+        let mut stats = PubSubStats::default();
+        for counts in &self.registry.counts {
+            stats.broadcasts += counts.broadcasts.load(Ordering::Relaxed);
+            stats.deliveries += counts.deliveries.load(Ordering::Relaxed);
+        }
+        stats
+    }
+
+    /// How the way to the other nodes is.
+    #[must_use]
+    pub fn adapter_health(&self) -> AdapterHealth {
+        self.registry.adapter.health()
     }
 
     /// How many topics have subscribers on this node.
@@ -185,9 +225,11 @@ impl Subscription {
 
 impl Node {
     fn broadcast(self: &Arc<Self>, broadcast: &Arc<Broadcast>, origin: Option<Origin>) {
-        let unserved = lock(&self.subscribers).broadcast(broadcast, origin);
-        if !unserved {
-            return;
+        let progress = lock(&self.subscribers).broadcast(broadcast, origin);
+        match progress {
+            Progress::Delivered(delivered) => return self.count(1, delivered),
+            Progress::Queued => return self.count(1, 0),
+            Progress::Begun => self.count(1, 0),
         }
         let mut steps = Steps {
             node: self.clone(),
@@ -210,8 +252,25 @@ impl Node {
         }
     }
 
-    fn step(&self) -> bool {
-        lock(&self.subscribers).step()
+    fn step(self: &Arc<Self>) -> bool {
+        let done = lock(&self.subscribers).step();
+        if let Some(delivered) = done {
+            self.count(0, delivered);
+        }
+        done.is_some()
+    }
+
+    fn count(self: &Arc<Self>, broadcasts: u64, delivered: usize) {
+        let Some(registry) = self.registry.upgrade() else {
+            return;
+        };
+        // Nodes lie some hundred bytes apart.
+        let at = (Arc::as_ptr(self) as usize >> 7) % COUNTS;
+        if let Some(counts) = registry.counts.get(at) {
+            counts.broadcasts.fetch_add(broadcasts, Ordering::Relaxed);
+            let delivered = delivered as u64;
+            counts.deliveries.fetch_add(delivered, Ordering::Relaxed);
+        }
     }
 }
 

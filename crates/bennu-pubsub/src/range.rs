@@ -87,16 +87,20 @@ impl Range {
         }
     }
 
-    pub(crate) fn deliver(&self, broadcast: &Arc<Broadcast>, skipped: Option<usize>) {
+    /// Delivers to all but one, and says to how many.
+    pub(crate) fn deliver(&self, broadcast: &Arc<Broadcast>, skipped: Option<usize>) -> usize {
         if self.is_empty() {
-            return;
+            return 0;
         }
+        let mut delivered = 0;
         for (place, slot) in self.slots.iter().enumerate() {
             if let Slot::Taken { subscriber, key } = slot
                 && Some(place) != skipped
             {
                 subscriber.deliver(*key, broadcast);
+                delivered += 1;
             }
         }
+        delivered
     }
 }

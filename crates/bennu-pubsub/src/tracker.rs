@@ -210,6 +210,12 @@ impl Tracker {
         Some(entry(metas, stamp))
     }
 
+    /// How many metas all topics have together. It costs the same for any number.
+    #[must_use]
+    pub fn presences(&self) -> usize {
+        self.places.len()
+    }
+
     /// How many metas a topic has.
     #[must_use]
     pub fn count(&self, topic: &Topic) -> usize {

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use bennu_wire::{Broadcast, Topic};
 use serde::{Serialize, de::DeserializeOwned};
+use tracing::Level;
 
 use crate::{Context, Reply, Result, Socket, reply::Answer};
 
@@ -87,6 +88,12 @@ pub trait Channel: Send + Sized + 'static {
     ///
     /// Each costs a callback per subscriber and broadcast, instead of one encoding for all.
     const INTERCEPT: &'static [&'static str] = &[];
+
+    /// The level of the log lines of joins, or `None` for no lines. Topics that start with `phoenix` are never
+    /// logged. Phoenix's `log_join`.
+    const LOG_JOIN: Option<Level> = Some(Level::INFO);
+    /// The level of the log lines of events, or `None` for no lines. Phoenix's `log_handle_in`.
+    const LOG_HANDLE_IN: Option<Level> = Some(Level::DEBUG);
 
     /// Lets a client in, or not.
     ///

@@ -314,6 +314,10 @@ impl<C: Channel> Context<C> {
         }
     }
 
+    pub(crate) fn conn(&self) -> &Conn {
+        &self.conn
+    }
+
     pub(crate) fn handling(&mut self, r#ref: Ref) {
         self.r#ref = r#ref;
     }

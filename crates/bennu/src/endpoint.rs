@@ -1,5 +1,7 @@
 //! The endpoint: where sockets are mounted, and the way to broadcast from anywhere.
 
+mod watch;
+
 use std::{fmt, sync::Arc};
 
 use axum::{Router, body::Body, routing::MethodRouter};
@@ -14,7 +16,8 @@ use tower::ServiceExt;
 use crate::{
     CheckOrigin, Presence, PresenceHandler, PresenceOptions, RawSocket, Routes, Socket,
     SocketOptions,
-    runtime::{Counter, Counters, Mount, drain},
+    runtime::{Mount, drain},
+    telemetry::{Counter, Counters},
     transport::{
         Accept, ChannelSockets, RawSockets,
         longpoll::{self, NODE_BYTES, Signer},

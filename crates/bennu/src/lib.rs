@@ -19,6 +19,7 @@ mod runtime;
 mod serve;
 mod session;
 mod socket;
+mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token;
@@ -28,9 +29,12 @@ pub use bennu_pubsub::tracker::{
     PresenceDiff, PresenceEntry, PresenceError, PresenceMeta, PresenceOptions, PresenceRef,
     Presences,
 };
-pub use bennu_pubsub::{Adapter, InProcess, PubSub, Receiver, Subscriber, Subscription};
+pub use bennu_pubsub::{
+    Adapter, AdapterHealth, InProcess, PubSub, Receiver, Subscriber, Subscription,
+};
 pub use bennu_wire::{Broadcast, Payload, RawEvent, Topic};
 pub use bytes::Bytes;
+pub use tracing::Level;
 
 pub use channel::{Channel, Joined, Reason};
 pub use connect_info::ConnectInfo;
@@ -45,6 +49,10 @@ pub use routes::Routes;
 pub use serve::{Serve, ServeStats, serve};
 pub use session::SessionSource;
 pub use socket::Socket;
+pub use telemetry::{
+    ChannelInfo, ChannelStatus, FilterParameters, Health, Metrics, Sample, SocketDetails,
+    SocketInfo, SocketRef, SocketRefError, Status, Transport,
+};
 pub use token::{KeyDigest, SecretError, SignError, Term, Token, TokenError};
 pub use transport::{CheckOrigin, Origin, OriginError};
 

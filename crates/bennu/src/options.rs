@@ -5,10 +5,11 @@ mod limits;
 use std::{fmt, sync::Arc, time::Duration};
 
 use axum::response::{IntoResponse, Response};
+use tracing::Level;
 
 pub use self::limits::Flood;
 pub(crate) use self::limits::Limits;
-use crate::{CheckOrigin, Error, SessionSource, session::AnySource};
+use crate::{CheckOrigin, Error, FilterParameters, SessionSource, session::AnySource};
 
 /// What a mounted socket allows, with the defaults named at each method.
 ///
@@ -38,6 +39,8 @@ pub struct SocketOptions {
     pub(crate) longpoll: Option<LongPoll>,
     /// `None`: what the endpoint's options say, or else its host.
     pub(crate) check_origin: Option<CheckOrigin>,
+    pub(crate) log: Option<Level>,
+    pub(crate) filter_parameters: FilterParameters,
     /// The endpoint's own, once the socket is mounted.
     pub(crate) host: Option<String>,
     pub(crate) limits: Limits,
@@ -123,6 +126,8 @@ pub struct Drainer {
     pub batch_interval: Duration,
     /// When the server doesn't wait any longer: 30 seconds.
     pub shutdown: Duration,
+    /// The level of the log lines that say how far it is, or `None` for no lines: `info`.
+    pub log: Option<Level>,
 }
 
 impl Default for Drainer {
@@ -131,6 +136,7 @@ impl Default for Drainer {
             batch_size: 10_000,
             batch_interval: Duration::from_secs(2),
             shutdown: Duration::from_secs(30),
+            log: Some(Level::INFO),
         }
     }
 }
@@ -168,6 +174,8 @@ impl SocketOptions {
             drainer: Some(Drainer::default()),
             longpoll: None,
             check_origin: None,
+            log: Some(Level::INFO),
+            filter_parameters: FilterParameters::default(),
             host: None,
             limits: Limits::default(),
             session: None,
@@ -327,6 +335,23 @@ impl SocketOptions {
         self.on_refused = Some(Hook(Arc::new(move |error: &Error| {
             answer(error).into_response()
         })));
+        self
+    }
+
+    /// The level of the log lines of connects, or `None` for no lines: `info`. Joins and events have levels of
+    /// their own, [`Channel::LOG_JOIN`] and [`Channel::LOG_HANDLE_IN`]. Phoenix's `log`.
+    ///
+    /// [`Channel::LOG_JOIN`]: crate::Channel::LOG_JOIN
+    /// [`Channel::LOG_HANDLE_IN`]: crate::Channel::LOG_HANDLE_IN
+    pub fn log(mut self, level: impl Into<Option<Level>>) -> Self {
+        self.log = level.into();
+        self
+    }
+
+    /// Which parameters log lines show: all but those whose names contain `password`, `token` or `secret`.
+    /// Phoenix's `filter_parameters`.
+    pub fn filter_parameters(mut self, filter: FilterParameters) -> Self {
+        self.filter_parameters = filter;
         self
     }
 

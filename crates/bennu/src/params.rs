@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, mem::size_of, str};
 
+use crate::FilterParameters;
 use bennu_wire::{DecodeError, Payload};
 use serde::{
     de::{
@@ -72,12 +73,22 @@ impl Params {
         self.0.contains_key(name)
     }
 
+    /// As JSON, for a log.
+    pub(crate) fn shown(&self, filter: &FilterParameters) -> String {
+        filter.show_value(Param::Map(self.0.clone()))
+    }
+
     pub(crate) fn decode<T: DeserializeOwned>(self) -> Result<T, ParamsError> {
         if let Some(empty) = contentless() {
             return Ok(empty);
         }
         T::deserialize(Param::Map(self.0))
     }
+}
+
+/// A part of a form, decoded where that's possible.
+pub(crate) fn percent_decoded(part: &str) -> Cow<'_, str> {
+    decoded(part).map_or(Cow::Borrowed(part), Cow::Owned)
 }
 
 /// A part of a query string: percent-decoded, `+` for a space.

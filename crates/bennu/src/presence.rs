@@ -162,6 +162,12 @@ impl Presence {
         presences.get(key).cloned()
     }
 
+    /// How many metas all topics of this node have together. It costs the same for any number.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.roster.presences()
+    }
+
     /// How many metas a topic has: who is there twice counts twice. It costs the same for any number.
     #[must_use]
     pub fn count(&self, topic: impl Into<Topic>) -> usize {

@@ -121,6 +121,13 @@ impl Roster {
         self.inner.of(topic).1.tracker.get_by_key(topic, key)
     }
 
+    /// See [`Tracker::presences`].
+    #[must_use]
+    pub fn presences(&self) -> usize {
+        let shards = self.inner.shards.iter();
+        shards.map(|it| lock(it).tracker.presences()).sum()
+    }
+
     /// See [`Tracker::count`].
     #[must_use]
     pub fn count(&self, topic: &Topic) -> usize {

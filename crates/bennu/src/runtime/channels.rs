@@ -21,7 +21,11 @@ use super::{
     live::{Job, Live, Ran, Request},
     running::{Panicked, Run, Running, caught, discard, poll},
 };
-use crate::{Flood, Reason, Routes, Socket, context::Ending};
+use crate::{
+    ChannelInfo, ChannelStatus, Flood, Reason, Routes, Socket,
+    context::Ending,
+    telemetry::{Inspected, count_refusal},
+};
 
 /// One connection's channels.
 pub(crate) struct Channels<S: Socket> {
@@ -37,7 +41,7 @@ pub(crate) struct Channels<S: Socket> {
     /// Set when the connection ends.
     ending: Option<Reason>,
     /// To the socket's id, for forced disconnects. A pointer, since many have none.
-    _id: Option<Box<Subscription>>,
+    id: Option<Box<Subscription>>,
 }
 
 /// What an idle connection doesn't have.
@@ -98,7 +102,7 @@ impl<S: Socket> Channels<S> {
             busy: None,
             queued_bytes: 0,
             ending: None,
-            _id: id,
+            id,
         }
     }
 
@@ -107,9 +111,7 @@ impl<S: Socket> Channels<S> {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Send(outbound) => {
-                    if outbound.is_refusal() {
-                        conn.mount().counters.messages_refused.add(1);
-                    }
+                    count_refusal(&outbound, &conn.mount().counters);
                     // The session's own messages encode, unless a client's topic or ref is too long for what
                     // it asked for: then there is no way to tell it so.
                     if let Err(error) = conn.push(&outbound.as_outgoing()) {
@@ -124,17 +126,17 @@ impl<S: Socket> Channels<S> {
                 } => self.join(id, topic, join_ref, payload, conn, cx),
                 Action::Joined { id } => {
                     if let Some(work) = self.joined(id, conn) {
-                        self.work(id, work, cx);
+                        self.work(id, work, conn, cx);
                     }
                 }
                 Action::Deliver { id, message } => self.run(id, Job::In(message), conn, cx),
                 Action::Leave { id, message } => self.run(id, Job::Leave(message), conn, cx),
                 Action::Ended { id } => {
                     if let Some(work) = self.close(id) {
-                        self.work(id, work, cx);
+                        self.work(id, work, conn, cx);
                     }
                 }
-                Action::Abandon { id } => self.abandon(id, cx),
+                Action::Abandon { id } => self.abandon(id, conn, cx),
                 Action::Close { code, reason } => conn.close(Close::new(code, reason)),
             }
         }
@@ -166,10 +168,10 @@ impl<S: Socket> Channels<S> {
             state: State::Busy(None),
             queue: None,
         });
-        let (conn, socket, start) = (conn.clone(), self.socket.clone(), route.join);
+        let (own, socket, start) = (conn.clone(), self.socket.clone(), route.join);
         let run = caught(move || {
             start(Request {
-                conn,
+                conn: own,
                 socket,
                 route,
                 id,
@@ -178,8 +180,8 @@ impl<S: Socket> Channels<S> {
                 payload,
             })
         });
-        if let Some(work) = self.start(id, run, cx) {
-            self.work(id, work, cx);
+        if let Some(work) = self.start(id, run, conn, cx) {
+            self.work(id, work, conn, cx);
         }
     }
 
@@ -189,7 +191,7 @@ impl<S: Socket> Channels<S> {
             return discard(job);
         };
         match std::mem::replace(&mut slot.state, State::Busy(None)) {
-            State::Idle(channel) => self.work(id, (channel, job), cx),
+            State::Idle(channel) => self.work(id, (channel, job), conn, cx),
             state => {
                 slot.state = state;
                 self.enqueue(id, job, conn);
@@ -240,7 +242,7 @@ impl<S: Socket> Channels<S> {
     }
 
     /// Has a channel do a job, and what waits for it, until a callback doesn't end at once.
-    fn work(&mut self, id: ChannelId, work: Work, cx: &mut Context<'_>) {
+    fn work(&mut self, id: ChannelId, work: Work, conn: &Arc<Conn>, cx: &mut Context<'_>) {
         let mut next = Some(work);
         while let Some((mut channel, job)) = next {
             next = if let Job::Leave(message) = job {
@@ -249,7 +251,7 @@ impl<S: Socket> Channels<S> {
                 self.session.left(id, &message);
                 None
             } else {
-                self.start(id, caught(move || channel.run(job)), cx)
+                self.start(id, caught(move || channel.run(job)), conn, cx)
             };
         }
     }
@@ -259,16 +261,17 @@ impl<S: Socket> Channels<S> {
         &mut self,
         id: ChannelId,
         run: Result<Run, Panicked>,
+        conn: &Arc<Conn>,
         cx: &mut Context<'_>,
     ) -> Option<Work> {
         let mut run = match run {
             Ok(run) => run,
-            Err(panicked) => return self.finish(id, Err(panicked)),
+            Err(panicked) => return self.finish(id, Err(panicked), conn),
         };
         match poll(&mut run, cx) {
             Poll::Ready(ran) => {
                 discard(run);
-                self.finish(id, ran)
+                self.finish(id, ran, conn)
             }
             Poll::Pending => {
                 let (abort, registration) = AbortHandle::new_pair();
@@ -287,7 +290,7 @@ impl<S: Socket> Channels<S> {
     }
 
     /// A callback ended: what its channel has to do next.
-    fn finish(&mut self, id: ChannelId, ran: Result<Ran, Panicked>) -> Option<Work> {
+    fn finish(&mut self, id: ChannelId, ran: Result<Ran, Panicked>, conn: &Conn) -> Option<Work> {
         let ended = match self.slot(id)?.state {
             State::Ending(reason) => Some(reason),
             State::Idle(_) | State::Busy(_) | State::Closing(..) => None,
@@ -317,6 +320,7 @@ impl<S: Socket> Channels<S> {
                 }
             }
             Err(Panicked) => {
+                conn.mount().counters.panics.add(1);
                 self.forget(id);
                 // One of the two applies: the session knows whether it was joining.
                 self.session.join_crashed(id);
@@ -369,20 +373,20 @@ impl<S: Socket> Channels<S> {
     }
 
     /// Stops a channel where it is.
-    fn abandon(&mut self, id: ChannelId, cx: &mut Context<'_>) {
+    fn abandon(&mut self, id: ChannelId, conn: &Arc<Conn>, cx: &mut Context<'_>) {
         if let Some(abort) = self.forget(id) {
             abort.abort();
             // The future holds the channel's subscription: it goes now, before its successor joins.
-            self.poll_running(cx);
+            self.poll_running(conn, cx);
         }
     }
 
-    fn poll_running(&mut self, cx: &mut Context<'_>) {
+    fn poll_running(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
         while let Some(busy) = &mut self.busy {
             match busy.running.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok((id, ran)))) => {
-                    if let Some(work) = self.finish(id, ran) {
-                        self.work(id, work, cx);
+                    if let Some(work) = self.finish(id, ran, conn) {
+                        self.work(id, work, conn, cx);
                     }
                 }
                 // Abandoned.
@@ -476,6 +480,31 @@ impl<S: Socket> Driver for Channels<S> {
         Ok(())
     }
 
+    fn inspect(&self) -> Inspected {
+        let channels = self.session.channels().map(|(id, topic, joined)| {
+            let slot = self.slots.iter().find(|it| it.id == id);
+            let queue = slot.and_then(|it| it.queue.as_ref());
+            let leaves = |it: &VecDeque<Job>| it.iter().any(|it| matches!(it, Job::Leave(_)));
+            let status = match slot.map(|it| &it.state) {
+                Some(State::Idle(_)) => ChannelStatus::Idle,
+                Some(State::Busy(_)) if joined => ChannelStatus::Busy,
+                Some(State::Busy(_)) if !queue.is_some_and(|it| leaves(it)) => {
+                    ChannelStatus::Joining
+                }
+                Some(_) | None => ChannelStatus::Leaving,
+            };
+            ChannelInfo {
+                topic: topic.to_string(),
+                status,
+                queued: queue.map_or(0, |it| it.len()),
+            }
+        });
+        Inspected {
+            id: self.id.as_ref().map(|it| it.topic().to_string()),
+            channels: channels.collect(),
+        }
+    }
+
     fn poll(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
         for mail in conn.take_mail() {
             let (id, job) = match mail {
@@ -486,7 +515,7 @@ impl<S: Socket> Driver for Channels<S> {
             self.act(conn, cx);
         }
         if self.busy.is_some() {
-            self.poll_running(cx);
+            self.poll_running(conn, cx);
             self.act(conn, cx);
         }
     }
@@ -500,14 +529,14 @@ impl<S: Socket> Driver for Channels<S> {
                 match std::mem::replace(&mut slot.state, State::Busy(None)) {
                     State::Idle(channel) | State::Closing(channel, _) => {
                         if let Some(work) = self.last(id, channel, reason) {
-                            self.work(id, work, cx);
+                            self.work(id, work, conn, cx);
                         }
                     }
                     state => slot.state = state,
                 }
             }
         }
-        self.poll_running(cx);
+        self.poll_running(conn, cx);
         self.act(conn, cx);
         if self.slots.is_empty() {
             Poll::Ready(())

@@ -2,7 +2,6 @@
 
 use std::{
     any::Any,
-    borrow::Cow,
     collections::VecDeque,
     fmt,
     sync::{
@@ -18,12 +17,15 @@ use bennu_wire::{Broadcast, ChannelId, EncodeError, Encoding, Framing, Outgoing}
 use bytes::Bytes;
 
 use super::{
-    encode,
+    Close, encode,
     mount::Mount,
     queue::{Chunk, Queue},
     running::discard,
 };
-use crate::{Overflow, SendError};
+use crate::{
+    Overflow, SendError,
+    telemetry::{SocketDetails, Transport, trace::Trace},
+};
 
 /// How many times the outbox's limits may be queued before the kernel has refused to take more.
 const BURST_FACTOR: usize = 8;
@@ -37,6 +39,10 @@ pub(crate) struct Conn {
     encoding: Encoding,
     /// Whether the client may send compressed messages.
     deflate: bool,
+    /// Whether its mount knows a trace that it belongs to.
+    traced: bool,
+    /// The mount's age when it began to connect.
+    opened: u32,
     /// The mount's tick at which the client was last heard.
     heard_at: AtomicU32,
     /// What there is in the outbox, to be seen without its lock. Written under the lock.
@@ -54,6 +60,8 @@ const MAIL: u8 = 2;
 const CLOSE: u8 = 4;
 /// Something came to a long-poll session.
 const NUDGE: u8 = 8;
+/// Somebody asks for what only the task knows.
+const ASKED: u8 = 16;
 
 #[derive(Default)]
 struct Outbox {
@@ -80,41 +88,16 @@ pub(crate) enum Mail {
     Out(ChannelId, Arc<Broadcast>),
 }
 
-/// Why a connection is closed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Close {
-    pub(crate) code: u16,
-    pub(crate) reason: Cow<'static, str>,
-    /// It answers the peer's close.
-    pub(crate) by_peer: bool,
-}
-
-impl Close {
-    /// The answer to the peer's own close.
-    pub(crate) fn reply(code: u16) -> Self {
-        Self {
-            code,
-            reason: Cow::Borrowed(""),
-            by_peer: true,
-        }
-    }
-
-    pub(crate) fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            reason: reason.into(),
-            by_peer: false,
-        }
-    }
-}
-
 impl Conn {
     pub(crate) fn new(mount: Arc<Mount>, encoding: Encoding, deflate: bool) -> Self {
         let heard_at = AtomicU32::new(mount.tick());
+        let opened = mount.age();
         Self {
             mount,
             encoding,
             deflate,
+            traced: false,
+            opened,
             heard_at,
             signs: AtomicU8::new(0),
             parked: AtomicBool::new(false),
@@ -144,6 +127,66 @@ impl Conn {
             self.encoding.framing,
             Framing::LongPoll | Framing::LongPollBase64
         )
+    }
+
+    pub(crate) fn transport(&self) -> Transport {
+        Transport::of(self.encoding.framing)
+    }
+
+    /// The mount's age when it began to connect.
+    pub(crate) fn opened(&self) -> u32 {
+        self.opened
+    }
+
+    /// Tells it from all others that live.
+    pub(crate) fn key(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+
+    /// Notes that it belongs to a trace.
+    pub(crate) fn traced(mut self: Arc<Self>, trace: Trace) -> Arc<Self> {
+        let mount = self.mount.clone();
+        if let Some(conn) = Arc::get_mut(&mut self) {
+            conn.traced = true;
+            mount.traces().insert(conn.key(), Arc::new(trace));
+        }
+        self
+    }
+
+    /// The trace it belongs to.
+    pub(crate) fn trace(&self) -> Option<Arc<Trace>> {
+        if !self.traced {
+            return None;
+        }
+        self.mount.traces().get(&self.key()).cloned()
+    }
+
+    /// Counts messages from the client: once for all that a read brought.
+    pub(crate) fn received(&self, messages: usize, bytes: usize) {
+        self.mount
+            .counters
+            .receive(self.transport(), messages, bytes);
+    }
+
+    fn sent(&self, messages: usize, bytes: usize) {
+        self.mount.counters.send(self.transport(), messages, bytes);
+    }
+
+    /// Has the task answer what its mount was asked.
+    pub(crate) fn ask(&self) {
+        self.stir(self.lock(), ASKED);
+    }
+
+    /// Answers what is asked, nearly always nothing.
+    pub(crate) fn answer(&self, details: impl Fn() -> SocketDetails) {
+        if !self.shows(ASKED) {
+            return;
+        }
+        self.signs.fetch_and(!ASKED, Ordering::AcqRel);
+        for asked in self.mount.asked(self) {
+            // Who asked may be gone.
+            let _ = asked.send(details());
+        }
     }
 
     /// Notes that the client was heard.
@@ -276,7 +319,10 @@ impl Conn {
         }
         let mut outbox = self.lock();
         outbox.blocked = false;
-        outbox.advance(written);
+        if written > 0 {
+            let messages = outbox.advance(written);
+            self.sent(messages, written);
+        }
         match &mut outbox.queue {
             Some(queue) => queue.chunk(scratch),
             None => {
@@ -299,7 +345,8 @@ impl Conn {
     pub(crate) fn handed_over(&self) {
         let mut outbox = self.lock();
         if let Some(queue) = &mut outbox.queue {
-            queue.handed_over();
+            let (messages, bytes) = queue.handed_over();
+            self.sent(messages, bytes);
         }
         outbox.keep_none_empty();
     }
@@ -337,7 +384,8 @@ impl Conn {
             true => self.shows(FRAMES | NUDGE),
             false => outbox.queue.is_some() && !outbox.blocked,
         };
-        if unwritten || outbox.mail.is_some() || outbox.close.is_some() {
+        let asked = self.shows(ASKED);
+        if unwritten || asked || outbox.mail.is_some() || outbox.close.is_some() {
             return false;
         }
         if !outbox.waker.as_ref().is_some_and(|it| it.will_wake(waker)) {
@@ -350,6 +398,11 @@ impl Conn {
     /// The task runs: it needs no waking.
     pub(crate) fn unpark(&self) {
         self.parked.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether there may be frames to write.
+    pub(crate) fn shows_frames(&self) -> bool {
+        self.shows(FRAMES) || self.is_polled()
     }
 
     fn shows(&self, sign: u8) -> bool {
@@ -379,11 +432,11 @@ impl Outbox {
         self.queue.get_or_insert_with(Queue::take).push(frame);
     }
 
-    fn advance(&mut self, written: usize) {
-        if let Some(queue) = &mut self.queue {
-            queue.advance(written);
-        }
+    /// Takes note of what was written, and says how many frames that completes.
+    fn advance(&mut self, written: usize) -> usize {
+        let completed = self.queue.as_mut().map_or(0, |it| it.advance(written));
         self.keep_none_empty();
+        completed
     }
 
     fn drop_oldest(&mut self) -> bool {
@@ -404,6 +457,15 @@ impl Outbox {
     }
 }
 
+impl Drop for Conn {
+    fn drop(&mut self) {
+        if self.traced {
+            let trace = self.mount.traces().remove(&self.key());
+            drop(trace);
+        }
+    }
+}
+
 impl Subscriber for Conn {
     fn deliver(&self, key: u64, broadcast: &Arc<Broadcast>) {
         if key == SOCKET_ID {
@@ -417,40 +479,6 @@ impl Subscriber for Conn {
             Ok(frame) => self.send(frame.clone()),
             Err(_) => self.mount.counters.broadcasts_skipped.add(1),
         }
-    }
-}
-
-/// Takes broadcasts to `handle_out` in place of the client.
-pub(crate) struct Relay {
-    conn: Arc<Conn>,
-    /// The intercepted events; all where there's no list.
-    events: Option<&'static [&'static str]>,
-}
-
-impl Relay {
-    pub(crate) fn all(conn: Arc<Conn>) -> Self {
-        Self { conn, events: None }
-    }
-
-    pub(crate) fn some(conn: Arc<Conn>, events: &'static [&'static str]) -> Self {
-        Self {
-            conn,
-            events: Some(events),
-        }
-    }
-}
-
-impl Subscriber for Relay {
-    fn deliver(&self, key: u64, broadcast: &Arc<Broadcast>) {
-        if self
-            .events
-            .is_some_and(|it| !it.contains(&broadcast.event()))
-        {
-            return self.conn.deliver(key, broadcast);
-        }
-        let id = ChannelId::new(key as u32);
-        // An overflow is counted where it is met.
-        let _ = self.conn.mail(Mail::Out(id, broadcast.clone()));
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
     cell::Cell,
     future::Future,
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -19,6 +20,7 @@ use bennu_wire::Frame;
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
     time::Sleep,
 };
 
@@ -26,7 +28,10 @@ use super::{
     Close, Conn, Seat,
     queue::{Chunk, WRITE_BYTES_MAX},
 };
-use crate::Reason;
+use crate::{
+    Reason,
+    telemetry::{Inspected, SocketDetails},
+};
 
 /// What is read at once.
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -64,11 +69,30 @@ pub(crate) trait Driver: Send + 'static {
         true
     }
 
+    /// What it knows of its client.
+    fn inspect(&self) -> Inspected {
+        Inspected::default()
+    }
+
     /// Goes on with what it has begun, and takes its mail.
     fn poll(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>);
 
     /// Ends what it has begun: the connection closes.
     fn poll_close(&mut self, reason: Reason, conn: &Arc<Conn>, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// A byte stream.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// Its other end, where that's known.
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+impl Stream for TcpStream {
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        Self::peer_addr(self).ok()
+    }
 }
 
 /// A control frame.
@@ -114,7 +138,7 @@ struct Closing {
 
 impl<IO, D> Connection<IO, D>
 where
-    IO: AsyncRead + AsyncWrite + Unpin,
+    IO: Stream,
     D: Driver,
 {
     /// `read` is what the client sent behind its handshake.
@@ -140,6 +164,7 @@ where
         self.conn.unpark();
         for _ in 0..ROUNDS_MAX {
             self.driver.poll(&self.conn, cx);
+            self.conn.answer(|| self.details());
             if self.conn.is_closing() {
                 return Poll::Ready(End::Asked);
             }
@@ -162,6 +187,15 @@ where
         // There's always more, from the client or from channels that send to themselves: others run first.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn details(&self) -> SocketDetails {
+        let Inspected { id, channels } = self.driver.inspect();
+        SocketDetails {
+            id,
+            peer: self.io.peer_addr(),
+            channels,
+        }
     }
 
     /// Writes all that is queued.
@@ -228,9 +262,13 @@ where
 
     /// Handles what was read; when the answers pile up, the rest is kept until they are written.
     fn handle(&mut self, input: &mut [u8], cx: &mut Context<'_>) {
+        let bytes = input.len();
+        let mut messages = 0;
         let mut inflater = INFLATER.take();
-        let rest = self.handle_with(&mut inflater, input, cx);
+        let rest = self.handle_with(&mut inflater, input, &mut messages, cx);
         INFLATER.set(inflater);
+        // What is left is counted when it's handled.
+        self.conn.received(messages, bytes - rest.len());
         if !rest.is_empty() {
             self.stage = Stage::Unhandled(Box::new(BytesMut::from(&*rest)));
         }
@@ -241,6 +279,7 @@ where
         &mut self,
         inflater: &mut Inflater,
         mut input: &'a mut [u8],
+        messages: &mut usize,
         cx: &mut Context<'_>,
     ) -> &'a mut [u8] {
         let Self {
@@ -258,6 +297,9 @@ where
                     return &mut [];
                 }
             };
+            if let Some(Event::Text(_) | Event::Binary(_)) = event {
+                *messages += 1;
+            }
             let received = match event {
                 None => Ok(()),
                 Some(Event::Text(text)) => driver.receive(Frame::Text(&text), conn, cx),
@@ -304,7 +346,7 @@ where
             _ => Reason::Closed,
         };
         // Whatever the reason, from here nothing more is taken.
-        self.conn.close(Close::reply(1000));
+        self.conn.close(Close::lost());
         let deadline = Box::pin(tokio::time::sleep(CLOSING_TIME_MAX));
         self.stage = Stage::Closing(Box::new(Closing {
             reason,
@@ -367,7 +409,7 @@ where
 
 impl<IO, D> Future for Connection<IO, D>
 where
-    IO: AsyncRead + AsyncWrite + Unpin,
+    IO: Stream,
     D: Driver,
 {
     type Output = ();
@@ -384,7 +426,7 @@ where
 impl<IO, D> Drop for Connection<IO, D> {
     fn drop(&mut self) {
         // Whoever still holds the outbox shall not fill it.
-        self.conn.close(Close::reply(1000));
+        self.conn.close(Close::lost());
         self.conn.drop_mail();
         self.conn.mount().leave(self.place);
     }

@@ -9,7 +9,10 @@ use std::{
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::{Close, Mount};
-use crate::Drainer;
+use crate::{
+    Drainer,
+    telemetry::log::{self, Draining},
+};
 
 /// Between two handfuls of closes.
 const TICK: Duration = Duration::from_millis(10);
@@ -61,8 +64,20 @@ async fn close_all(mount: &Mount, drainer: Drainer) {
             let retry_ms = hasher.hash_one(closed + n) % RETRY_MS_MAX;
             conn.close(Close::new(1012, format!("draining retry_ms={retry_ms}")));
         }
-        if closed.is_multiple_of(drainer.batch_size.max(1)) {
-            tracing::info!(path = mount.path, closed, total, "draining connections");
+        let batch_size = drainer.batch_size.max(1);
+        // The beginning of a round.
+        if closed.is_multiple_of(batch_size)
+            && let Some(level) = log::enabled(drainer.log)
+        {
+            let draining = Draining {
+                mount: &mount.path,
+                count: batch_size.min(total - closed),
+                total,
+                interval: drainer.batch_interval,
+                round: closed / batch_size + 1,
+                rounds: total.div_ceil(batch_size),
+            };
+            draining.log(level);
         }
         closed += handful.len();
     }
@@ -75,6 +90,7 @@ fn closed_per_tick(
         batch_size,
         batch_interval,
         shutdown,
+        ..
     }: Drainer,
 ) -> usize {
     let share = |count: usize, of: Duration| {

@@ -11,6 +11,9 @@ use std::{
 use bennu_pubsub::PubSub;
 use bennu_wire::{Broadcast, ChannelId, Message, Name, Payload, Ref, Topic, decode_event};
 
+use tokio::time::Instant;
+use tracing::{Level, Span};
+
 use super::{Conn, running::Run};
 use crate::{
     Channel, Context, Error, Reason, Result, Socket,
@@ -18,6 +21,10 @@ use crate::{
     params, refuse,
     reply::{Answer, Reply},
     routes::Route,
+    telemetry::{
+        log::{self, Plain},
+        trace::{self, within},
+    },
 };
 
 /// What a channel is asked to do.
@@ -92,8 +99,15 @@ pub(crate) fn join<C: Channel>(request: Request<C::Socket>) -> Run {
         payload,
     } = request;
     let params = params::from_payload(&payload);
+    let began = Instant::now();
+    let line = log::enabled_in(C::LOG_JOIN, &topic)
+        .map(|level| (level, conn.mount().options.filter_parameters.show(&payload)));
+    drop(payload);
+    let span = trace::span!(
+        info_span, "join", conn, channel = type_name::<C>(), topic = %Plain(&topic)
+    );
     let cx = Context::joining(conn, socket, route, topic.clone(), join_ref, id);
-    Box::pin(async move {
+    within(span, async move {
         let joined = match params {
             Ok(params) => C::join(&topic, params, &cx).await,
             Err(error) => Err(refuse(error.to_string())),
@@ -102,6 +116,13 @@ pub(crate) fn join<C: Channel>(request: Request<C::Socket>) -> Run {
             Ok(response) => Ok((it.channel, response.unwrap_or_else(Payload::empty))),
             Err(error) => Err(Error::from(error)),
         });
+        let (took, ok) = (began.elapsed(), response.is_ok());
+        let counters = &cx.conn().mount().counters;
+        counters.join_durations.add(took);
+        counters.joins.add(if ok { "ok" } else { "error" });
+        if let Some((level, params)) = line {
+            log::joined(level, ok, &topic, type_name::<C>(), &params, took);
+        }
         match response {
             Ok((channel, response)) => Ran::Joined(Box::new(Channeled { channel, cx }), response),
             Err(error) => {
@@ -137,16 +158,25 @@ impl<C: Channel> Live for Channeled<C> {
                     ..
                 } = message;
                 self.cx.handling(r#ref);
+                let handling = Handling::begin::<C>(&self.cx, &event, &payload);
+                let span = trace::span!(
+                    debug_span, "handle_in", self.cx.conn(),
+                    channel = type_name::<C>(), topic = %Plain(self.cx.topic()),
+                    event = %Plain(event.as_str().unwrap_or_default())
+                );
                 let event = match &event {
                     Name::Text(event) => {
                         decode_event::<C::In>(event, &payload).map_err(|it| it.to_string())
                     }
                     Name::Json(_) => Err("event must be a string".to_owned()),
                 };
-                Box::pin(async move {
+                within(span, async move {
                     match event {
                         Ok(event) => {
                             let result = self.channel.handle_in(event, &self.cx).await;
+                            if let Some(handling) = handling {
+                                handling.end(&self.cx);
+                            }
                             self.answer(result);
                         }
                         Err(why) => self.undecodable(why),
@@ -155,19 +185,19 @@ impl<C: Channel> Live for Channeled<C> {
                     self.done()
                 })
             }
-            Job::Out(broadcast) => Box::pin(async move {
+            Job::Out(broadcast) => within(self.span("handle_out"), async move {
                 let result = self.channel.handle_out(&broadcast, &self.cx).await;
                 self.log("handle_out", result);
                 self.done()
             }),
-            Job::Info(info) => Box::pin(async move {
+            Job::Info(info) => within(self.span("handle_info"), async move {
                 if let Ok(info) = info.downcast::<C::Info>() {
                     let result = self.channel.handle_info(*info, &self.cx).await;
                     self.log("handle_info", result);
                 }
                 self.done()
             }),
-            Job::Terminate(reason) => Box::pin(async move {
+            Job::Terminate(reason) => within(self.span("terminate"), async move {
                 self.channel.terminate(reason, &self.cx).await;
                 self.done()
             }),
@@ -176,7 +206,63 @@ impl<C: Channel> Live for Channeled<C> {
     }
 }
 
+/// An event that is timed, or that a log line will tell of.
+struct Handling {
+    began: Instant,
+    timed: bool,
+    line: Option<Line>,
+}
+
+struct Line {
+    level: Level,
+    event: String,
+    params: String,
+}
+
+impl Handling {
+    /// `None` for most events, when nobody reads the log: then not even the clock is read.
+    fn begin<C: Channel>(cx: &Context<C>, event: &Name, payload: &Payload) -> Option<Box<Self>> {
+        let mount = cx.conn().mount();
+        let timed = mount.counters.event();
+        let line = log::enabled_in(C::LOG_HANDLE_IN, cx.topic()).map(|level| Line {
+            level,
+            event: event.as_str().unwrap_or_default().to_owned(),
+            params: mount.options.filter_parameters.show(payload),
+        });
+        (timed || line.is_some()).then(|| {
+            Box::new(Self {
+                began: Instant::now(),
+                timed,
+                line,
+            })
+        })
+    }
+
+    fn end<C: Channel>(self, cx: &Context<C>) {
+        let took = self.began.elapsed();
+        if self.timed {
+            let counters = &cx.conn().mount().counters;
+            counters.handle_in_durations.add(took);
+        }
+        if let Some(Line {
+            level,
+            event,
+            params,
+        }) = self.line
+        {
+            log::handled(level, &event, cx.topic(), type_name::<C>(), &params, took);
+        }
+    }
+}
+
 impl<C: Channel> Channeled<C> {
+    fn span(&self, callback: &'static str) -> Span {
+        trace::span!(
+            debug_span, "callback", self.cx.conn(),
+            callback, channel = type_name::<C>(), topic = %Plain(self.cx.topic())
+        )
+    }
+
     fn done(self: Box<Self>) -> Ran {
         let ending = self.cx.ending();
         Ran::Done(self, ending)

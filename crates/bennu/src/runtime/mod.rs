@@ -5,6 +5,7 @@
 //! driver never sees bytes, and a connection never sees messages.
 
 mod channels;
+mod close;
 mod conn;
 mod connection;
 mod drain;
@@ -13,17 +14,20 @@ mod live;
 mod mount;
 mod queue;
 mod raw;
+mod relay;
 mod running;
 mod seat;
 
 pub(crate) use channels::Channels;
-pub(crate) use conn::{Close, Conn, Mail, Relay, SOCKET_ID};
-pub(crate) use connection::{Connection, Control, Driver};
+pub(crate) use close::Close;
+pub(crate) use conn::{Conn, Mail, SOCKET_ID};
+pub(crate) use connection::{Connection, Control, Driver, Stream};
 pub(crate) use drain::drain;
 pub(crate) use frame::{encode, frame};
 pub(crate) use live::{JoinFn, join};
-pub(crate) use mount::{Counter, Counters, Mount};
+pub(crate) use mount::{Mount, Queued};
 pub(crate) use raw::{RAW, Raw};
+pub(crate) use relay::Relay;
 pub(crate) use running::{caught, discard};
 pub(crate) use seat::{Full, Peers, Seat};
 

@@ -1,10 +1,11 @@
 //! A place where clients connect: its limits, its live connections, and the sweep that ends idle ones.
 
 use std::{
+    collections::HashMap,
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -15,18 +16,21 @@ use bennu_wire::{Bucket, Rate};
 use tokio::time::Instant;
 
 use super::{
-    conn::{Close, Conn},
+    Close, Conn,
     seat::{Full, Peers, Seat},
 };
 use crate::{
     Presence,
     options::{Limits, SocketOptions},
+    telemetry::{Asked, Counters, Refused, trace::Trace},
 };
 
 /// Ticks in an idle timeout: a connection is closed at most an eighth late.
 const TICKS_PER_TIMEOUT: u32 = 8;
 /// Connections that one turn of the sweep looks at before it lets others run.
 const SWEPT_AT_ONCE: usize = 4096;
+/// Questions to connections that may be open.
+const ASKED_MAX: usize = 1024;
 
 /// What the connections of one mounted socket share.
 pub(crate) struct Mount {
@@ -42,10 +46,14 @@ pub(crate) struct Mount {
     sweeping: AtomicBool,
     /// Nobody is let in any more.
     draining: AtomicBool,
-    /// Where time starts, for what is counted by it.
+    /// Where time starts, for what is counted by it, and for the ages of connections.
     epoch: Instant,
     event_rate: Option<Rate>,
     connections: Mutex<Connections>,
+    /// Questions to connections, by their [`key`](Conn::key).
+    asked: Mutex<Vec<(usize, Asked)>>,
+    /// Of the few connections that belong to one, by their [`key`](Conn::key).
+    traces: Mutex<HashMap<usize, Arc<Trace>>>,
 }
 
 #[derive(Default)]
@@ -75,46 +83,13 @@ impl Connections {
     }
 }
 
-/// What happened on a mount that nobody else tells of.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    /// Clients refused because there were too many connections.
-    pub(crate) connections_refused: Counter,
-    /// Clients refused because `connect` took too long.
-    pub(crate) connects_timed_out: Counter,
-    /// Connections closed because their client was silent.
-    pub(crate) idle_closed: Counter,
-    /// Connections closed because of a frame.
-    pub(crate) frames_refused: Counter,
-    /// Connections closed because of a frame that was no message.
-    pub(crate) messages_undecodable: Counter,
-    /// Messages that the session answered with an error.
-    pub(crate) messages_refused: Counter,
-    /// Messages that came too often.
-    pub(crate) events_throttled: Counter,
-    /// Messages dropped because an outbox was full.
-    pub(crate) overflow_dropped: Counter,
-    /// Connections closed because their outbox was full.
-    pub(crate) overflow_closed: Counter,
-    /// Messages to channels dropped because too many waited.
-    pub(crate) mail_dropped: Counter,
-    /// Broadcasts that a subscriber's serializer couldn't carry, and any message that long-polling couldn't.
-    pub(crate) broadcasts_skipped: Counter,
-    /// Events without a ref that didn't decode.
-    pub(crate) events_undecodable: Counter,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
+/// What waits in the outboxes of a mount's connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Queued {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+    /// Of the connection with most of them.
+    pub(crate) messages_max: usize,
 }
 
 impl Mount {
@@ -144,7 +119,14 @@ impl Mount {
             sweeping: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             connections: Mutex::default(),
+            asked: Mutex::default(),
+            traces: Mutex::default(),
         }
+    }
+
+    /// Tenths of a second since the start.
+    pub(crate) fn age(&self) -> u32 {
+        (self.epoch.elapsed().as_millis() / 100) as u32
     }
 
     pub(crate) fn tick(&self) -> u32 {
@@ -203,6 +185,7 @@ impl Mount {
             None
         };
         if let Some(full) = full {
+            self.counters.refuse(Refused::from(full));
             self.counters.connections_refused.add(1);
             return Err(full);
         }
@@ -222,6 +205,7 @@ impl Mount {
         if !self.sweeping.swap(true, Ordering::Relaxed) {
             tokio::spawn(sweep(Arc::downgrade(self), self.options.idle_timeout));
         }
+        self.counters.lives(conn.transport()).opened.add(1);
         let place = {
             let mut connections = self.lock();
             let place = connections.add(conn.clone());
@@ -249,7 +233,78 @@ impl Mount {
             }
             left
         };
-        drop(left);
+        if let Some(conn) = left {
+            let close = conn.closing();
+            let why = close.as_ref().map_or("lost", Close::why);
+            self.counters.lives(conn.transport()).closed.add(why);
+        }
+    }
+
+    /// At most `limit` connections with their places, from a place on.
+    pub(crate) fn some_connections(&self, from: u32, limit: usize) -> Vec<(u32, Arc<Conn>)> {
+        let connections = self.lock();
+        let places = connections.places.iter().enumerate().skip(from as usize);
+        let taken = places.filter_map(|(place, conn)| Some((place as u32, conn.clone()?)));
+        taken.take(limit).collect()
+    }
+
+    /// The connection at a place.
+    pub(crate) fn connection(&self, place: u32) -> Option<Arc<Conn>> {
+        self.lock().places.get(place as usize)?.clone()
+    }
+
+    /// What waits to be written. Connections come and go meanwhile.
+    pub(crate) async fn queued(&self) -> Queued {
+        let mut queued = Queued::default();
+        let mut from = 0;
+        while self.add_queued(from, &mut queued) {
+            from += SWEPT_AT_ONCE;
+            tokio::task::yield_now().await;
+        }
+        queued
+    }
+
+    /// Adds what waits for the connections among `places`. False past the last place.
+    fn add_queued(&self, from: usize, queued: &mut Queued) -> bool {
+        let connections = self.lock();
+        let Some(places) = connections.places.get(from..) else {
+            return false;
+        };
+        let waiting = places.iter().take(SWEPT_AT_ONCE).flatten();
+        for conn in waiting.filter(|it| it.shows_frames()) {
+            let (messages, bytes) = conn.backlog();
+            queued.bytes += bytes;
+            queued.messages += messages;
+            queued.messages_max = queued.messages_max.max(messages);
+        }
+        places.len() > SWEPT_AT_ONCE
+    }
+
+    /// Asks a connection's task. False when too much is asked already.
+    pub(crate) fn ask(&self, conn: &Conn, asked: Asked) -> bool {
+        {
+            let mut all = lock(&self.asked);
+            // Whoever doesn't wait any longer needs no answer.
+            all.retain(|(_, asked)| !asked.is_closed());
+            if all.len() >= ASKED_MAX {
+                return false;
+            }
+            all.push((conn.key(), asked));
+        }
+        conn.ask();
+        true
+    }
+
+    /// What a connection is asked.
+    pub(crate) fn asked(&self, conn: &Conn) -> Vec<Asked> {
+        let key = conn.key();
+        let mut all = lock(&self.asked);
+        let asked = all.extract_if(.., |(of, _)| *of == key);
+        asked.map(|(_, asked)| asked).collect()
+    }
+
+    pub(crate) fn traces(&self) -> MutexGuard<'_, HashMap<usize, Arc<Trace>>> {
+        lock(&self.traces)
     }
 
     /// Closes the connections among `places` that were silent too long. False past the last place.
@@ -270,10 +325,12 @@ impl Mount {
     }
 
     fn lock(&self) -> MutexGuard<'_, Connections> {
-        self.connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.connections)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One timer for all connections of a mount.

@@ -107,23 +107,26 @@ impl Queue {
         Chunk::Gathered
     }
 
-    /// So many bytes of the last chunk went out.
-    pub(crate) fn advance(&mut self, mut written: usize) {
+    /// So many bytes of the last chunk went out. Says how many frames that completes.
+    pub(crate) fn advance(&mut self, mut written: usize) -> usize {
         self.handed = 0;
+        let mut completed = 0;
         while written > 0 {
             let Some(first) = self.frames.front() else {
-                return;
+                break;
             };
             let rest = first.len() - self.written;
             if written < rest {
                 self.written += written;
-                return;
+                break;
             }
             written -= rest;
             self.bytes -= first.len();
             self.written = 0;
             self.frames.pop_front();
+            completed += 1;
         }
+        completed
     }
 
     /// All frames, for one answer to a poll. They stay until [`handed_over`](Self::handed_over).
@@ -132,14 +135,12 @@ impl Queue {
         self.frames.iter().cloned().collect()
     }
 
-    /// What was handed over reached its client.
-    pub(crate) fn handed_over(&mut self) {
+    /// What was handed over reached its client: so many frames, and their bytes.
+    pub(crate) fn handed_over(&mut self) -> (usize, usize) {
         let handed = std::mem::take(&mut self.handed);
-        self.bytes -= self
-            .frames
-            .drain(..handed)
-            .map(|it| it.len())
-            .sum::<usize>();
+        let bytes = self.frames.drain(..handed).map(|it| it.len()).sum();
+        self.bytes -= bytes;
+        (handed, bytes)
     }
 
     /// Nothing of what was handed out last went out.

@@ -17,7 +17,7 @@ use super::{
     Close, Conn, Control, Driver, Mail, SOCKET_ID, TOO_MANY_EVENTS,
     running::{caught, discard},
 };
-use crate::{RawContext, RawControl, RawMessage, RawSocket, Reason, Result};
+use crate::{RawContext, RawControl, RawMessage, RawSocket, Reason, Result, telemetry::Inspected};
 
 /// A raw socket's mail has no channel; this stands in its place.
 pub(crate) const RAW: ChannelId = ChannelId::new(0);
@@ -28,8 +28,8 @@ pub(crate) struct Raw<R: RawSocket> {
     queue: VecDeque<Job>,
     ending: bool,
     bucket: Bucket,
-    /// A pointer, since many have none.
-    _id: Option<Box<Subscription>>,
+    /// To the socket's id, for forced disconnects. A pointer, since many have none.
+    id: Option<Box<Subscription>>,
 }
 
 enum State<R: RawSocket> {
@@ -68,7 +68,7 @@ impl<R: RawSocket> Raw<R> {
             queue: VecDeque::from([Job::Init]),
             ending: false,
             bucket: Bucket::default(),
-            _id: id,
+            id,
         }
     }
 
@@ -84,7 +84,7 @@ impl<R: RawSocket> Raw<R> {
                     }
                     Some(job) => match caught(|| live.run(job)) {
                         Ok(run) => self.state = State::Busy(run),
-                        Err(_) => return conn.close(Close::new(1011, "internal error")),
+                        Err(_) => return panicked(conn),
                     },
                 },
                 State::Busy(mut run) => match caught(|| run.as_mut().poll(cx)) {
@@ -105,7 +105,7 @@ impl<R: RawSocket> Raw<R> {
                     }
                     Err(_) => {
                         discard(run);
-                        return conn.close(Close::new(1011, "internal error"));
+                        return panicked(conn);
                     }
                 },
                 State::Ended => return,
@@ -124,6 +124,11 @@ impl<R: RawSocket> Raw<R> {
         self.queue.push_back(job);
         self.work(conn, cx);
     }
+}
+
+fn panicked(conn: &Conn) {
+    conn.mount().counters.panics.add(1);
+    conn.close(Close::new(1011, "internal error"));
 }
 
 impl<R: RawSocket> Live<R> {
@@ -178,6 +183,13 @@ impl<R: RawSocket> Driver for Raw<R> {
     /// What one read brought may wait; no more is read until it's worked off.
     fn ready(&self) -> bool {
         matches!(self.state, State::Idle(_))
+    }
+
+    fn inspect(&self) -> Inspected {
+        Inspected {
+            id: self.id.as_ref().map(|it| it.topic().to_string()),
+            channels: Vec::new(),
+        }
     }
 
     fn poll(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {

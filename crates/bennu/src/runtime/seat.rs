@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{Conn, Mount};
+use crate::telemetry::Refused;
 
 /// A client's place in the count of a mount's connections while it is being let in. Given back when it's dropped.
 pub(crate) struct Seat {
@@ -22,6 +23,15 @@ pub(crate) enum Full {
     Mount,
     /// The client's address has.
     Peer,
+}
+
+impl From<Full> for Refused {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Mount => Self::Full,
+            Full::Peer => Self::PeerFull,
+        }
+    }
 }
 
 impl Seat {

@@ -1,6 +1,6 @@
 //! Whether a client is let in: what every transport asks it, in Phoenix's order.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{any::type_name, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts, RawPathParams},
@@ -8,8 +8,9 @@ use axum::{
 };
 use bennu_wire::{Encoding, Framing};
 use futures_util::FutureExt;
-use http::{StatusCode, header, request::Parts};
-use tokio::time::timeout;
+use http::{HeaderMap, StatusCode, header, request::Parts};
+use tokio::time::{Instant, timeout};
+use tracing::{Instrument, Level};
 
 use super::{Accept, origin, subprotocol};
 use crate::{
@@ -17,6 +18,12 @@ use crate::{
     params::Params,
     runtime::{Conn, Full, Mount, Seat, caught},
     session::is_csrf_token,
+    telemetry::{
+        Refused,
+        log::{self, Connected},
+        trace::{self, Trace},
+        version,
+    },
 };
 
 /// Why a client isn't let in. Each transport has its own way to say so.
@@ -40,8 +47,9 @@ pub(crate) enum Refusal {
 
 impl Refusal {
     /// Says no, and tells the log why.
-    pub(crate) fn forbidden(mount: &Mount, why: &str) -> Self {
-        log(mount, why);
+    pub(crate) fn forbidden(mount: &Mount, refused: Refused, why: &str) -> Self {
+        mount.counters.refuse(refused);
+        warn(mount, why);
         Self::Forbidden
     }
 
@@ -72,7 +80,7 @@ impl Refusal {
     }
 }
 
-fn log(mount: &Mount, why: &str) {
+fn warn(mount: &Mount, why: &str) {
     tracing::warn!(path = mount.path, why, "refused a connection");
 }
 
@@ -104,13 +112,18 @@ pub(crate) struct Admitted<D> {
 /// over them.
 pub(crate) async fn params(mount: &Mount, parts: &mut Parts) -> Result<Params, Refusal> {
     if mount.is_draining() {
+        mount.counters.refuse(Refused::Draining);
         return Err(Refusal::Unavailable);
     }
     let query = parts.uri.query().unwrap_or_default();
     if query.len() > mount.options.limits.query_bytes_max {
+        mount.counters.refuse(Refused::TooLong);
         return Err(Refusal::TooLong);
     }
-    let mut params = Params::parse(query).ok_or(Refusal::BadRequest)?;
+    let mut params = Params::parse(query).ok_or_else(|| {
+        mount.counters.refuse(Refused::BadRequest);
+        Refusal::BadRequest
+    })?;
     if let Ok(path) = RawPathParams::from_request_parts(parts, &()).await {
         for (name, value) in path.iter().filter(|(name, _)| !name.starts_with('_')) {
             params.set(name, value.to_owned());
@@ -121,7 +134,8 @@ pub(crate) async fn params(mount: &Mount, parts: &mut Parts) -> Result<Params, R
 
 /// Whether the page that connects may do so.
 pub(crate) fn origin(mount: &Mount, parts: &Parts) -> Result<(), Refusal> {
-    origin::check(parts, &mount.options).map_err(|why| Refusal::forbidden(mount, &why))
+    origin::check(parts, &mount.options)
+        .map_err(|why| Refusal::forbidden(mount, Refused::Origin, &why))
 }
 
 /// Negotiates the version, looks for a seat, and asks the socket.
@@ -132,26 +146,44 @@ pub(crate) async fn connect<T: Accept>(
     mut parts: Parts,
     carrier: Carrier,
 ) -> Result<Admitted<T::Driver>, Refusal> {
-    let refused = |why: &str| Refusal::forbidden(mount, why);
+    let refused = |label, why: &str| Refusal::forbidden(mount, label, why);
     let options = &mount.options;
     let vsn = params.text("vsn");
     let serializer = match sockets.negotiate(vsn) {
         // It's there, but not as a text.
-        Ok(_) if vsn.is_none() && params.contains("vsn") => Err(refused("its vsn is no text")),
+        Ok(_) if vsn.is_none() && params.contains("vsn") => {
+            Err(refused(Refused::Vsn, "its vsn is no text"))
+        }
         Ok(serializer) => Ok(serializer),
-        Err(error) => Err(refused(&error.to_string())),
+        Err(error) => Err(refused(Refused::Vsn, &error.to_string())),
     }?;
     let csrf_token = params.text("_csrf_token").map(str::to_owned);
+    let line = Line::begin(mount, &params);
     let params = caught(|| params.decode())
-        .map_err(|_| Refusal::Panicked)?
-        .map_err(|error| refused(&error.to_string()))?;
+        .map_err(|_| {
+            mount.counters.refuse(Refused::Panicked);
+            Refusal::Panicked
+        })?
+        .map_err(|error| refused(Refused::Params, &error.to_string()))?;
     let peer = ConnectInfo::peer_of(&parts).map(|it| it.ip());
     let seat = mount.reserve(peer)?;
     let encoding = Encoding {
         serializer,
         framing: carrier.framing,
     };
-    let conn = Arc::new(Conn::new(mount.clone(), encoding, carrier.deflate));
+    let conn = traced(
+        Arc::new(Conn::new(mount.clone(), encoding, carrier.deflate)),
+        &parts.headers,
+    );
+    let socket = type_name::<T::Socket>();
+    let span = trace::span!(
+        info_span,
+        "connect",
+        conn,
+        socket,
+        mount = mount.path,
+        transport = conn.transport().as_str()
+    );
     if options.auth_token {
         subprotocol::hide_tokens(&mut parts.headers);
     }
@@ -161,18 +193,34 @@ pub(crate) async fn connect<T: Accept>(
         let socket = sockets.connect(params, &info).await?;
         Ok(sockets.driver(socket, &conn))
     });
-    match timeout(options.limits.connect_timeout, connected.catch_unwind()).await {
-        Ok(Ok(Ok(driver))) => Ok(Admitted { seat, conn, driver }),
+    let connected = connected.catch_unwind().instrument(span);
+    let connected = timeout(options.limits.connect_timeout, connected).await;
+    if let (Some(line), Ok(Ok(connected))) = (line, &connected) {
+        line.end(&conn, socket, connected.as_ref().err());
+    }
+    let (refused, refusal) = match connected {
+        Ok(Ok(Ok(driver))) => return Ok(Admitted { seat, conn, driver }),
+        Ok(Ok(Err(error))) if error.is_refusal() => (Refused::Connect, Refusal::Refused(error)),
         Ok(Ok(Err(error))) => {
-            log(mount, &Error::to_string(&error));
-            Err(Refusal::Refused(error))
+            tracing::error!(socket, %error, "failed to connect");
+            (Refused::Failed, Refusal::Refused(error))
         }
-        Ok(Err(_)) => Err(Refusal::Panicked),
+        Ok(Err(_)) => (Refused::Panicked, Refusal::Panicked),
         Err(_) => {
             mount.counters.connects_timed_out.add(1);
-            log(mount, "its connect took too long");
-            Err(Refusal::Unavailable)
+            warn(mount, "its connect took too long");
+            (Refused::TimedOut, Refusal::Unavailable)
         }
+    };
+    mount.counters.refuse(refused);
+    Err(refusal)
+}
+
+/// Notes the trace that the handshake belongs to, if somebody looks at traces.
+fn traced(conn: Arc<Conn>, headers: &HeaderMap) -> Arc<Conn> {
+    match trace::enabled().then(|| Trace::of(headers)).flatten() {
+        Some(trace) => conn.traced(trace),
+        None => conn,
     }
 }
 
@@ -189,6 +237,41 @@ async fn find_session(options: &SocketOptions, csrf_token: Option<&str>, info: &
         let valid = csrf_token.is_some_and(|given| is_csrf_token(given, &expected));
         if valid || !options.check_csrf {
             info.set_session(session);
+        }
+    }
+}
+
+/// The log's line about a connect, if somebody reads it.
+struct Line {
+    level: Level,
+    params: String,
+    began: Instant,
+}
+
+impl Line {
+    fn begin(mount: &Mount, params: &Params) -> Option<Self> {
+        let level = log::enabled(mount.options.log)?;
+        Some(Self {
+            level,
+            params: params.shown(&mount.options.filter_parameters),
+            began: Instant::now(),
+        })
+    }
+
+    fn end(self, conn: &Conn, socket: &'static str, error: Option<&Error>) {
+        let trace = conn.trace();
+        let line = Connected {
+            socket,
+            mount: &conn.mount().path,
+            transport: conn.transport(),
+            serializer: version(conn.encoding().serializer),
+            params: &self.params,
+            trace: trace.as_deref(),
+            took: self.began.elapsed(),
+        };
+        match error {
+            None => line.ok(self.level),
+            Some(error) => line.refused(self.level, error),
         }
     }
 }

@@ -38,7 +38,7 @@ use super::{
     Accept,
     admit::{self, Admitted, Carrier, Refusal},
 };
-use crate::{LongPoll, params::Params, runtime::Mount};
+use crate::{LongPoll, params::Params, runtime::Mount, telemetry::Refused};
 
 const TOKEN_HEADER: &str = "x-phoenix-longpoll-token";
 const AUTH_TOKEN_HEADER: &str = "x-phoenix-authtoken";
@@ -132,6 +132,7 @@ impl<T: Accept> LongPolling<T> {
     }
 
     fn too_many(&self) -> Refusal {
+        self.mount.counters.refuse(Refused::TooManySessions);
         let (path, sessions_max) = (&self.mount.path, self.options.sessions_max);
         tracing::warn!(
             path,

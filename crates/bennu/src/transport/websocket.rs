@@ -24,7 +24,10 @@ use super::{
     admit::{self, Admitted, Carrier, Refusal},
     subprotocol,
 };
-use crate::runtime::{Connection, Driver, Mount};
+use crate::{
+    runtime::{Connection, Driver, Mount},
+    telemetry::Refused,
+};
 
 /// The handler of a mount's WebSocket path.
 pub(crate) fn route<T: Accept>(mount: Arc<Mount>, sockets: Arc<T>) -> MethodRouter {
@@ -44,6 +47,9 @@ pub(crate) struct Stream(Arc<Mutex<Option<Box<dyn Io>>>>);
 
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+impl crate::runtime::Stream for Box<dyn Io> {}
+impl crate::runtime::Stream for TokioIo<Upgraded> {}
 
 impl Stream {
     pub(crate) fn new(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
@@ -115,7 +121,7 @@ async fn admit<T: Accept>(
     let params = admit::params(mount, &mut parts).await?;
     admit::origin(mount, &parts)?;
     let agreed = subprotocol::negotiate(&parts.headers, &mount.options)
-        .map_err(|why| Refusal::forbidden(mount, why))?;
+        .map_err(|why| Refusal::forbidden(mount, Refused::Subprotocol, why))?;
     let deflate = mount
         .options
         .compress
@@ -168,7 +174,7 @@ fn tcp_stream(upgraded: Upgraded) -> Result<(TcpStream, BytesMut), Upgraded> {
 
 fn connection<IO, D>(io: IO, read: BytesMut, admitted: Admitted<D>) -> Connection<IO, D>
 where
-    IO: AsyncRead + AsyncWrite + Unpin,
+    IO: crate::runtime::Stream,
     D: Driver,
 {
     let Admitted { seat, conn, driver } = admitted;

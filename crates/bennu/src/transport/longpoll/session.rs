@@ -22,6 +22,7 @@ use super::{polling::Polling, sessions::Sessions};
 use crate::{
     Reason,
     runtime::{Close, Conn, Driver, Seat},
+    telemetry::{Inspected, SocketDetails},
 };
 
 /// Rounds of mail before other tasks of the thread have their turn.
@@ -235,6 +236,7 @@ impl<D: Driver> Task<D> {
         for _ in 0..ROUNDS_MAX {
             conn.notice();
             self.driver.poll(&conn, cx);
+            conn.answer(|| self.details());
             self.receive(&conn, cx);
             loop {
                 let deadline = self.session.watch();
@@ -257,6 +259,16 @@ impl<D: Driver> Task<D> {
         Poll::Pending
     }
 
+    fn details(&self) -> SocketDetails {
+        let Inspected { id, channels } = self.driver.inspect();
+        SocketDetails {
+            id,
+            // Each of its requests may come from another.
+            peer: None,
+            channels,
+        }
+    }
+
     /// Takes what was posted. A message is handled when its driver would take another.
     fn receive(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
         while self.driver.ready() {
@@ -270,6 +282,7 @@ impl<D: Driver> Task<D> {
             let Some(Posted { entry, handled }) = self.session.next_posted() else {
                 return;
             };
+            conn.received(1, entry.len());
             match self.driver.receive(entry.as_frame(), conn, cx) {
                 Ok(()) => self.handling = Some(handled),
                 Err(close) => {
@@ -310,7 +323,7 @@ impl<D: Driver> Future for Task<D> {
 impl<D> Drop for Task<D> {
     fn drop(&mut self) {
         // Whoever still holds the outbox shall not fill it.
-        self.session.conn.close(Close::new(1001, "closed"));
+        self.session.conn.close(Close::lost());
         self.session.conn.mount().leave(self.place);
         self.sessions.remove(self.session.id);
         self.session.end();
