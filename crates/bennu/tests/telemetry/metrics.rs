@@ -87,7 +87,8 @@ async fn closes_are_counted_by_their_reason() {
         options().queue_messages_max(1),
         async |endpoint, client| {
             client.join(ROOM).await;
-            for _ in 0..3 {
+            // Eight times the limit may be queued before the client is known to read slowly.
+            for _ in 0..9 {
                 endpoint.broadcast(ROOM, "x", &());
             }
         },
@@ -252,10 +253,9 @@ async fn one_event_in_sixteen_is_timed() {
     let mut client = Client::connect(&endpoint).await;
     client.join(ROOM).await;
     let name = "bennu_handle_in_duration_seconds";
-    for n in 0..17 {
+    for n in 0..32 {
         client.ask(json!(["1", n, ROOM, "ping", {}])).await;
     }
-    check(&endpoint, "bennu_events_total", &[SOCKET], 17).await;
     check(&endpoint, &format!("{name}_count"), &[SOCKET], 2).await;
     check(
         &endpoint,
@@ -371,12 +371,14 @@ async fn losses_are_counted() {
     let endpoint = endpoint(options.overflow(Overflow::DropOldest));
     let mut client = Client::connect(&endpoint).await;
     client.join(ROOM).await;
-    for _ in 0..5 {
+    // Eight times the limit may be queued before the client is known to read slowly.
+    for _ in 0..19 {
         endpoint.broadcast(ROOM, "x", &());
     }
     check(&endpoint, "bennu_messages_dropped_total", &[SOCKET], 3).await;
-    client.recv().await;
-    client.recv().await;
+    for _ in 0..16 {
+        client.recv().await;
+    }
     let mail = client.ask(json!(["1", "2", ROOM, "mail", 3])).await;
     assert_eq!(mail[4]["response"], 2);
     check(&endpoint, "bennu_mail_dropped_total", &[SOCKET], 1).await;
@@ -477,7 +479,7 @@ async fn the_text_is_what_prometheus_reads() {
         "{text}"
     );
     assert!(
-        text.contains(r#"bennu_events_total{mount="/same#2"} 0"#),
+        text.contains(r#"bennu_panics_total{mount="/same#2"} 0"#),
         "{text}"
     );
     assert!(seen.len() > 100, "{text}");
