@@ -200,6 +200,43 @@ async fn refused_connections_are_counted_by_the_reason() {
     check(&endpoint, "bennu_connections_opened_total", &[], 0).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn connections_beyond_a_limit_are_counted_by_it() {
+    let options = SocketOptions::new;
+    for (why, options, query) in [
+        ("full", options().connections_max(0), ""),
+        ("too long", options().query_bytes_max(3), "?a=bc"),
+    ] {
+        let endpoint = endpoint(options);
+        refused(&endpoint, &format!("/socket/websocket{query}")).await;
+        check(
+            &endpoint,
+            "bennu_connections_refused_total",
+            &[("why", why)],
+            1,
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_floods_and_what_is_no_message_is_counted() {
+    let options = SocketOptions::new().events_per_second_max(1);
+    let endpoint = endpoint(options.events_at_once_max(2));
+    let mut client = Client::connect(&endpoint).await;
+    client.join(ROOM).await;
+    client.ask(json!(["1", "2", ROOM, "ping", {}])).await;
+    client.ask(json!(["1", "3", ROOM, "ping", {}])).await;
+    check(&endpoint, "bennu_events_throttled_total", &[SOCKET], 1).await;
+    let throttled = [("why", "too many events")];
+    check(&endpoint, "bennu_refusals_total", &throttled, 1).await;
+    client.send(json!("no message")).await;
+    while let Some(Ok(_)) = futures_util::StreamExt::next(&mut client.0).await {}
+    let undecodable = "bennu_messages_undecodable_total";
+    check(&endpoint, undecodable, &[SOCKET], 1).await;
+    check(&endpoint, "bennu_frames_refused_total", &[SOCKET], 0).await;
+}
+
 #[tokio::test]
 async fn joins_are_counted_and_what_is_refused() {
     let endpoint = endpoint(SocketOptions::new().channels_max(1));
