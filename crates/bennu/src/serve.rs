@@ -7,7 +7,10 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -310,7 +313,10 @@ impl Http {
             crowd,
             mut stopped,
         } = self;
+        let answered = Arc::new(AtomicBool::new(false));
+        let asked = answered.clone();
         let service = service_fn(move |request: Request<Incoming>| {
+            asked.store(true, Ordering::Relaxed);
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
             answer(router.clone(), request)
@@ -327,7 +333,9 @@ impl Http {
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection failed");
-            if error.is_timeout() {
+            // Who has asked before and says nothing more is let go without a word: a 408 could be taken for the answer
+            // to a request that is on its way.
+            if error.is_timeout() && !answered.load(Ordering::Relaxed) {
                 crowd.count_timeout();
                 if let Some(parts) = connection.into_parts() {
                     let mut io = parts.io.into_inner();

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bennu::{Channel, Context, Joined, Reply, Result, Topic};
+use bennu::{Channel, Context, Joined, Reply, Result, Topic, refuse};
 use serde::{Deserialize, Serialize};
 
 use crate::socket::UserSocket;
@@ -45,7 +45,8 @@ impl Channel for Lobby {
         match event {
             In::Typing { typing } => {
                 self.meta.typing = typing;
-                cx.update(key(cx), &self.meta)?;
+                cx.update(key(cx), &self.meta)
+                    .map_err(|error| refuse(error.to_string()))?;
             }
             In::Untrack => cx.untrack(key(cx)),
         }

@@ -111,7 +111,7 @@ async fn a_connection_that_says_nothing_ends_with_the_time_for_a_head() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn between_requests_it_is_the_same_and_each_has_its_own_time() {
+async fn between_requests_each_has_its_own_time_and_silence_ends_without_an_answer() {
     let mut connection = Connection::new(&Limits::default());
     let began = Instant::now();
     for _ in 0..3 {
@@ -119,7 +119,8 @@ async fn between_requests_it_is_the_same_and_each_has_its_own_time() {
         connection.send(REQUEST).await;
         assert_eq!(connection.status().await, "200");
     }
-    assert_eq!(connection.status().await, "408");
+    // A 408 could be taken for the answer to a request that is on its way.
+    assert_eq!(connection.status().await, "end");
     assert_eq!(began.elapsed().as_secs(), 37);
 }
 
