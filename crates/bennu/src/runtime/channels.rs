@@ -558,7 +558,7 @@ impl<S: Socket> Drop for Channels<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Channels, Slot};
+    use super::{Channels, Conn, Slot};
     use crate::{ConnectInfo, Result, Routes, Socket};
 
     struct Nobody;
@@ -583,5 +583,7 @@ mod tests {
             (size_of::<Channels<Nobody>>(), size_of::<Slot>()),
             (128, 40)
         );
+        // With the two counts of its `Arc`.
+        assert!(size_of::<Conn>() + 16 <= 96, "{}", size_of::<Conn>());
     }
 }
