@@ -80,8 +80,6 @@ mod guides {
     struct Telemetry;
     #[doc = include_str!("../../../docs/deployment.md")]
     struct Deployment;
-    #[doc = include_str!("../../../docs/telemetry.md")]
-    struct Telemetry;
     #[doc = include_str!("../../../docs/writing-a-client.md")]
     struct WritingAClient;
     #[doc = include_str!("../../../docs/migrating-from-phoenix.md")]
