@@ -76,6 +76,8 @@ mod guides {
     #[cfg(feature = "testing")]
     #[doc = include_str!("../../../docs/testing.md")]
     struct Testing;
+    #[doc = include_str!("../../../docs/telemetry.md")]
+    struct Telemetry;
     #[doc = include_str!("../../../docs/deployment.md")]
     struct Deployment;
     #[doc = include_str!("../../../docs/writing-a-client.md")]
