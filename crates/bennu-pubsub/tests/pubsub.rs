@@ -249,6 +249,28 @@ fn outside_a_runtime_a_large_topic_is_served_before_the_call_returns() {
     assert!(crowd.iter().all(|(notebook, _)| notebook.events() == ["x"]));
 }
 
+#[tokio::test]
+async fn every_delivery_is_counted_once_in_small_topics_and_in_large_ones() {
+    let pubsub = PubSub::new();
+    let counts = |pubsub: &PubSub| (pubsub.stats().broadcasts, pubsub.stats().deliveries);
+    let mut subscribers: Vec<_> = (0..3).map(|key| subscribed(&pubsub, "a", key)).collect();
+    pubsub.broadcast(&broadcast("a", "x"));
+    pubsub.broadcast(&broadcast("nobody", "x"));
+    assert_eq!(counts(&pubsub), (1, 3));
+    subscribers.extend((3..5_000).map(|key| subscribed(&pubsub, "a", key)));
+    // These wait for one another, and somebody comes in between and hears only what comes after.
+    pubsub.broadcast(&broadcast("a", "y"));
+    subscribers[0].1.broadcast_from(&broadcast("a", "z"));
+    subscribers.push(subscribed(&pubsub, "a", 5_000));
+    pubsub.broadcast(&broadcast("a", "last"));
+    while counts(&pubsub).1 == 3 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(counts(&pubsub), (4, 3 + 5_000 + 4_999 + 5_001));
+    let heard: usize = subscribers.iter().map(|(it, _)| it.take().len()).sum();
+    assert_eq!(heard as u64, pubsub.stats().deliveries);
+}
+
 #[test]
 fn subscribing_and_leaving_at_once_from_many_threads_leaves_nothing_behind() {
     let pubsub = PubSub::new();

@@ -13,7 +13,7 @@ const SOCKETS_MAX: usize = 10_000;
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
 impl<A> Endpoint<A> {
-    /// How this node is: for health checks, often. It takes no lock that clients wait for.
+    /// How this node is: for health checks. It may be asked often, as it looks at no connection.
     #[must_use]
     pub fn health(&self) -> Health {
         let adapter = self.pubsub.adapter_health();

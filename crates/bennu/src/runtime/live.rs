@@ -22,6 +22,7 @@ use crate::{
     reply::{Answer, Reply},
     routes::Route,
     telemetry::{
+        is_timed,
         log::{self, Plain},
         trace::{self, within},
     },
@@ -223,7 +224,7 @@ impl Handling {
     /// `None` for most events, when nobody reads the log: then not even the clock is read.
     fn begin<C: Channel>(cx: &Context<C>, event: &Name, payload: &Payload) -> Option<Box<Self>> {
         let mount = cx.conn().mount();
-        let timed = mount.counters.event();
+        let timed = is_timed();
         let line = log::enabled_in(C::LOG_HANDLE_IN, cx.topic()).map(|level| Line {
             level,
             event: event.as_str().unwrap_or_default().to_owned(),

@@ -4,6 +4,7 @@
 
 use std::{
     array,
+    cell::Cell,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
@@ -14,7 +15,7 @@ use crate::runtime::TOO_MANY_EVENTS;
 /// Cells for what is counted with nearly every message: threads that share none don't wait for each other.
 const CELLS: usize = 16;
 /// One event in as many is timed: reading the clock for each would cost more than all else here.
-const EVENTS_PER_TIMING: u64 = 16;
+const EVENTS_PER_TIMING: u32 = 16;
 
 /// The counts of one mount.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ pub(crate) struct Counters {
     /// How long `handle_in` took, of some events.
     pub(crate) handle_in_durations: Histogram,
     transports: [Lives; 2],
-    cells: Box<[Cell]>,
+    cells: Box<[Share]>,
 }
 
 /// The connections of one transport.
@@ -65,6 +66,16 @@ pub(crate) struct Lives {
     pub(crate) opened: Counter,
     /// Connections closed, by [`why`](crate::runtime::Close::why).
     pub(crate) closed: Tally,
+}
+
+/// Whether the next event of this thread is one of those to be timed.
+pub(crate) fn is_timed() -> bool {
+    thread_local! {
+        static EVENTS: Cell<u32> = const { Cell::new(0) };
+    }
+    let event = EVENTS.get();
+    EVENTS.set(event.wrapping_add(1));
+    event.is_multiple_of(EVENTS_PER_TIMING)
 }
 
 /// What came and went.
@@ -77,10 +88,9 @@ pub(crate) struct Traffic {
 /// On cache lines of its own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Cell {
+struct Share {
     received: [Flow; 2],
     sent: [Flow; 2],
-    events: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -191,16 +201,6 @@ impl Counters {
         transport.pick(websocket, longpoll).add(messages, bytes);
     }
 
-    /// Counts an event that is given to a channel. True when it's one of those to be timed.
-    pub(crate) fn event(&self) -> bool {
-        let before = self.cell().events.0.fetch_add(1, Ordering::Relaxed);
-        before.is_multiple_of(EVENTS_PER_TIMING)
-    }
-
-    pub(crate) fn events(&self) -> u64 {
-        self.cells.iter().map(|it| it.events.get()).sum()
-    }
-
     pub(crate) fn received(&self, transport: Transport) -> Traffic {
         self.traffic(|cell| {
             let [websocket, longpoll] = &cell.received;
@@ -215,7 +215,7 @@ impl Counters {
         })
     }
 
-    fn traffic(&self, flow: impl Fn(&Cell) -> &Flow) -> Traffic {
+    fn traffic(&self, flow: impl Fn(&Share) -> &Flow) -> Traffic {
         let flows = self.cells.iter().map(flow);
         flows.fold(Traffic::default(), |sum, it| Traffic {
             messages: sum.messages + it.messages.get(),
@@ -224,7 +224,7 @@ impl Counters {
     }
 
     /// The thread's.
-    fn cell(&self) -> &Cell {
+    fn cell(&self) -> &Share {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
             static CELL: usize = THREADS.fetch_add(1, Ordering::Relaxed) % CELLS;
@@ -264,7 +264,7 @@ impl Default for Counters {
             join_durations: Histogram::default(),
             handle_in_durations: Histogram::default(),
             transports: [lives(), lives()],
-            cells: (0..CELLS).map(|_| Cell::default()).collect(),
+            cells: (0..CELLS).map(|_| Share::default()).collect(),
         }
     }
 }
@@ -393,7 +393,6 @@ mod tests {
                 scope.spawn(|| {
                     counters.receive(Transport::WebSocket, 2, 100);
                     counters.send(Transport::LongPoll, 1, 10);
-                    counters.event();
                 });
             }
         });
@@ -403,14 +402,13 @@ mod tests {
         assert_eq!(received, traffic(2 * all, 100 * all));
         assert_eq!(counters.received(Transport::LongPoll), traffic(0, 0));
         assert_eq!(counters.sent(Transport::LongPoll), traffic(all, 10 * all));
-        assert_eq!(counters.events(), all);
     }
 
     #[test]
-    fn one_event_in_sixteen_is_timed_and_the_first_of_a_thread_is() {
-        let counters = Counters::default();
-        let timed: Vec<_> = (0..33).filter(|_| counters.event()).collect();
-        assert_eq!(timed, [0, 16, 32]);
+    fn one_event_in_sixteen_is_timed() {
+        let timed: Vec<_> = (0..64).filter(|_| is_timed()).collect();
+        assert_eq!(timed.len(), 4);
+        assert!(timed.is_sorted_by(|a, b| b - a == 16));
     }
 
     #[test]

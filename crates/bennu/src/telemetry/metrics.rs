@@ -290,13 +290,6 @@ impl Metrics {
             |it, add| add.tally("why", &it.mount.counters.refusals),
         );
         self.add(
-            "bennu_events_total",
-            Kind::Counter,
-            "Events given to channels.",
-            mounts,
-            |it, add| add.value(it.mount.counters.events()),
-        );
-        self.add(
             "bennu_panics_total",
             Kind::Counter,
             "Panics of callbacks.",
