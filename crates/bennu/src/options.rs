@@ -235,13 +235,17 @@ impl SocketOptions {
         self
     }
 
-    /// Payload bytes that may wait with them, for each channel: 16 MiB, with the same consequence.
+    /// Payload bytes that may wait with them, for all busy channels of a connection together and for all joining ones:
+    /// 16 MiB, with the same consequence.
     pub fn event_queue_bytes_max(mut self, bytes: usize) -> Self {
         self.event_queue_bytes_max = bytes;
         self
     }
 
     /// Messages that may wait to be written to one connection: 4,096. Beyond, see [`overflow`](Self::overflow).
+    ///
+    /// Over WebSocket eight times as many, and as many bytes, may be queued in one go, as long as the kernel takes what it
+    /// is given: a burst isn't a slow consumer.
     pub fn queue_messages_max(mut self, messages: usize) -> Self {
         self.queue_messages_max = messages;
         self
