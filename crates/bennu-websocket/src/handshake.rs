@@ -62,6 +62,13 @@ pub fn upgrade(
             "a WebSocket handshake is HTTP/1.1, got {version:?}"
         )));
     }
+    let empty = |length: &HeaderValue| length == "0";
+    if headers.contains_key(header::TRANSFER_ENCODING)
+        || !headers.get_all(header::CONTENT_LENGTH).iter().all(empty)
+    {
+        // What follows the head are frames; a proxy that takes them for a body would see something else.
+        return Err(bad_request("a WebSocket handshake has no body".to_owned()));
+    }
     if !has_token(headers, header::UPGRADE, "websocket") {
         let got = quoted(headers, header::UPGRADE);
         return Err(upgrade_required(format!(
@@ -307,6 +314,25 @@ mod tests {
             426,
             "must equal '13'",
         );
+    }
+
+    #[test]
+    fn a_handshake_has_no_body() {
+        let check =
+            |name, values: &[&str]| upgrade(&Method::GET, Version::HTTP_11, &with(name, values));
+        assert!(check("content-length", &["0"]).is_ok());
+        for (name, values) in [
+            ("content-length", &["5"][..]),
+            ("content-length", &["0", "5"]),
+            ("content-length", &["junk"]),
+            ("transfer-encoding", &["chunked"]),
+        ] {
+            let error = check(name, values).unwrap_err();
+            assert_eq!(
+                (error.status().as_u16(), error.body()),
+                (400, "a WebSocket handshake has no body")
+            );
+        }
     }
 
     #[test]
