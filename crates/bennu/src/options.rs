@@ -192,7 +192,8 @@ impl SocketOptions {
     }
 
     /// How long a client may be silent: 60 seconds. Then the connection is closed with code 1001, "idle". It
-    /// may take an eighth longer. What the server sends doesn't count. Long-polling goes by its
+    /// may take an eighth longer. What the server sends doesn't count,
+    /// unless the client leaves so much unread that it isn't listened to: then that it reads on does. Long-polling goes by its
     /// [window](LongPoll::window) instead. Phoenix's `timeout`.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;

@@ -42,7 +42,7 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 ///
 /// | Limit | Default | What happens beyond |
 /// |---|---|---|
-/// | [`head_timeout`](Serve::head_timeout) | 10 s | status 408, and the connection is closed |
+/// | [`head_timeout`](Serve::head_timeout) | 10 s | status 408, and the connection is closed; between requests just closed |
 /// | [`headers_max`](Serve::headers_max) | 100 | status 431 |
 /// | [`head_bytes_max`](Serve::head_bytes_max) | 64 KiB | status 431; 414 for an address of more than 65,534 bytes |
 /// | [`connections_max`](Serve::connections_max) | any number | status 503 |

@@ -2,9 +2,11 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use bennu::{Overflow, SocketOptions};
+use bennu::{
+    ConnectInfo, Endpoint, Overflow, RawContext, RawMessage, RawSocket, Result, SocketOptions,
+};
 use serde_json::{Value, json};
 use support::{Client, endpoint, reply};
 use tokio::time::{Instant, timeout};
@@ -333,4 +335,37 @@ async fn a_client_that_reads_slowly_and_is_not_listened_to_is_not_idle() {
         assert_ne!(n, 0, "closed after {read} bytes");
         read += n;
     }
+}
+
+/// Sends itself messages while it's busy, and stays so.
+struct BusyRaw;
+
+impl RawSocket for BusyRaw {
+    type App = ();
+    type Params = ();
+    type Info = ();
+
+    async fn connect(_: &Arc<()>, (): (), _: &ConnectInfo) -> Result<Self> {
+        Ok(Self)
+    }
+
+    async fn handle_in(&mut self, _: RawMessage, cx: &RawContext<Self>) -> Result<()> {
+        for _ in 0..10 {
+            cx.handle().send(())?;
+            tokio::task::yield_now().await;
+        }
+        cx.send(RawMessage::Text("null".to_owned()));
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_busy_raw_socket_is_bounded_and_counted() {
+    let endpoint = Endpoint::new(())
+        .options(SocketOptions::new().event_queue_messages_max(2))
+        .raw_socket::<BusyRaw>("/socket");
+    let mut client = Client::connect(&endpoint, 4096).await;
+    client.send(json!("go")).await;
+    assert_eq!(client.recv().await, Value::Null);
+    assert_eq!(endpoint.stats().mail_dropped, 8);
 }
