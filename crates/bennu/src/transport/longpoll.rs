@@ -95,9 +95,16 @@ impl<T: Accept> LongPolling<T> {
                 let load = polling.messages().await;
                 Answer::Polled(polling, load, delivery)
             }
-            (&Method::GET, Ok(None)) => self.begin(parts).await.unwrap_or_else(Answer::Refused),
+            // Boxed, since a poll that waits would have their size as well.
+            (&Method::GET, Ok(None)) => {
+                let began = Box::pin(self.begin(parts)).await;
+                began.unwrap_or_else(Answer::Refused)
+            }
             (&Method::POST, Ok(Some(session))) => {
-                post(&session, &self.options, &self.bodies, &parts.headers, body).await
+                let Self {
+                    options, bodies, ..
+                } = self;
+                Box::pin(post(&session, options, bodies, &parts.headers, body)).await
             }
             (&Method::POST, Ok(None)) => Answer::Status(410),
             (&Method::OPTIONS, Ok(_)) => Answer::preflight(&parts.headers),
