@@ -116,13 +116,17 @@ export class Link {
     this._beatRef = undefined;
   }
 
-  /** A message with this ref has come: the answer to a heartbeat, or to a ping. */
+  /** A message with this ref has come, which may be the answer to the heartbeat. */
   _answered(ref: string | null | undefined): void {
-    if (!ref) return;
-    if (ref === this._beatRef) this._startHeartbeat();
-    const pong = this._pings.get(ref);
+    if (ref && ref === this._beatRef) this._startHeartbeat();
+  }
+
+  /** And which may be the answer to a ping, when all others have heard of it. */
+  _ponged(ref: string | null | undefined): void {
+    const pong = ref && this._pings.get(ref);
+    if (!pong) return;
     this._pings.delete(ref);
-    pong?.();
+    pong();
   }
 
   /** Calls back when what was sent has left, or hasn't for a while. */

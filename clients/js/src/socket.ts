@@ -396,6 +396,7 @@ export class Socket implements LinkOwner {
       if (channel._takes(topic, event, payload, join_ref)) channel.trigger(event, payload, ref, join_ref);
     }
     this._tell("message", message);
+    link._ponged(ref);
   }
 
   private _send(message: Message, channel?: Channel<any>): void {
