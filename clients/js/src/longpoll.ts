@@ -11,6 +11,8 @@ interface Answer {
   token?: string;
   messages?: string[];
   reason?: string;
+  /** Of a refusal: that it will be no other the next time. */
+  final?: boolean;
 }
 
 /** What one POST may carry. */
@@ -75,7 +77,7 @@ export class LongPoll {
     this._request("GET", headers, undefined, (answer) => {
       const { status, token, messages, reason } = answer;
       if (status === 410 && this.token !== null) return this._fail(410, 3410, reason || "session_gone");
-      if (status === 403) return this._fail(403, 1008, reason || "forbidden");
+      if (status === 403) return this._fail(403, 1008, answer.final ? "forbidden retry=never" : "forbidden");
       if (![200, 204, 410].includes(status)) return this._fail(status || 500, 1011, reason || "internal server error");
       if (token) this.token = token;
       if (status === 410) {
