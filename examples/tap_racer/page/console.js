@@ -2,7 +2,7 @@
 
 import { Presence } from "./bennu.mjs";
 import { call, showState } from "./line.js";
-import { $, Race, countDown, element, ending, hue, ordinal, seconds, showScreen, write } from "./view.js";
+import { $, Race, countDown, element, ending, hue, ordinal, seconds, sentence, showScreen, write } from "./view.js";
 
 /** With more lanes than this they are narrow, and with more than that they are one line each. */
 const WIDE_LANES_MAX = 12;
@@ -29,8 +29,8 @@ function open() {
       // A server that began anew counts its races anew.
       drawn = 0;
     },
-    refused: (reason) => {
-      write("refused-why", `${reason[0].toUpperCase()}${reason.slice(1)}.`);
+    refused: ({ reason }) => {
+      write("refused-why", sentence(reason));
       showScreen("refused");
     },
     on: {
@@ -155,7 +155,7 @@ function showResult() {
 
 function start(error) {
   write(error, "");
-  line.push("start").receive("error", ({ reason }) => write(error, `${reason[0].toUpperCase()}${reason.slice(1)}.`));
+  line.push("start").receive("error", ({ reason }) => write(error, sentence(reason)));
 }
 
 $("start").addEventListener("click", () => start("start-error"));
@@ -164,6 +164,7 @@ for (const button of document.querySelectorAll("[data-clear]")) button.addEventL
 $("try-now").addEventListener("click", () => line?.tryNow());
 const address = new URL(".", location.href);
 for (const node of document.querySelectorAll("[data-address]")) node.textContent = `${address.host}${address.pathname}`;
+$("local").hidden = !/^(localhost|127\..*|\[::1\])$/.test(address.hostname);
 setInterval(tick, 250);
 
 if (token) {

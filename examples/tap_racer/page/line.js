@@ -16,7 +16,7 @@ const RETRY_MS_MAX = 3_000;
  * @param {() => object} [options.join] params of the join
  * @param {Record<string, (payload: any) => void>} options.on what the server pushes
  * @param {(reply: any) => void} options.joined at each join, so after each reconnect too
- * @param {(reason: string) => void} options.refused for good
+ * @param {(refusal: {reason: string, about?: string}) => void} options.refused for good
  * @param {(channel: any) => void} [options.made] the channel, before it joins
  */
 export function call({ topic, params, join = () => ({}), on, joined, refused, made }) {
@@ -71,11 +71,12 @@ export function call({ topic, params, join = () => ({}), on, joined, refused, ma
       show();
       if (!over) joined(reply);
     })
-    .receive("error", ({ reason }) => {
-      if (over) return;
+    .receive("error", (refusal) => {
+      // What isn't for good is tried again: the server is busy, say.
+      if (over || !refusal.final) return;
       hangUp();
       showState("refused");
-      refused(reason ?? "The server gave no reason.");
+      refused(refusal);
     });
   socket.connect();
   show();

@@ -1,7 +1,7 @@
 // A player's page: a name, a button, and where one is.
 
 import { call, showState } from "./line.js";
-import { $, Race, countDown, element, ending, ordinal, showScreen, write } from "./view.js";
+import { $, Race, countDown, element, ending, ordinal, sentence, showScreen, write } from "./view.js";
 
 /** Taps go out together, so that a phone sends 20 messages a second at most. */
 const SEND_EVERY_MS = 50;
@@ -35,10 +35,12 @@ function enter(name) {
       lastRace = 0;
       write("me", me.name);
     },
-    refused: (reason) => {
+    refused: ({ reason, about }) => {
       line = undefined;
-      if (me || reason.includes("away")) return refuse(reason);
-      showDoor(name, sentence(reason));
+      // A name that was taken while we were away is nobody's fault: another will do.
+      if (about !== "kicked") return showDoor(me?.name ?? name, sentence(reason));
+      write("refused-why", sentence(reason));
+      showScreen("refused");
     },
     on: {
       view: (view) => race.take(view, Date.now()) && show(),
@@ -56,14 +58,6 @@ function enter(name) {
   });
 }
 
-/** In the middle of a race the door would be a surprise. */
-function refuse(reason) {
-  // A name that was taken while we were away is nobody's fault, and another will do.
-  if (reason.includes("name")) return showDoor(me.name, sentence(reason));
-  write("refused-why", sentence(reason));
-  showScreen("refused");
-}
-
 function showDoor(name, reason = "") {
   me = undefined;
   $("enter").disabled = false;
@@ -73,8 +67,6 @@ function showDoor(name, reason = "") {
   showScreen("door");
   $("name").focus();
 }
-
-const sentence = (reason) => `${reason[0].toUpperCase()}${reason.slice(1)}.`;
 
 // What is seen
 

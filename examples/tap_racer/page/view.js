@@ -54,6 +54,11 @@ export function ordinal(n) {
   return `${n}${suffix}`;
 }
 
+/** The server's reasons are parts of sentences. */
+export function sentence(reason) {
+  return `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`;
+}
+
 export function seconds(ms) {
   return `${(ms / 1_000).toFixed(2)} s`;
 }

@@ -1,11 +1,12 @@
 //! The big screen.
 
-use bennu::{Channel, Context, Joined, Reply, Result, Topic, refuse};
+use bennu::{Channel, Context, Joined, Reply, Result, Topic};
 use serde::Deserialize;
 
 use crate::{
     player::PlayerId,
     racer::{Racer, Role},
+    referee::keep_out,
 };
 
 pub(crate) struct Console;
@@ -33,7 +34,10 @@ impl Channel for Console {
 
     async fn join(_: &Topic, (): (), cx: &Context<Self>) -> Result<Joined<Self>> {
         if !matches!(cx.socket().role, Role::Console) {
-            return Err(refuse("the console opens by the link that the server printed").for_good());
+            return Err(keep_out(
+                "console",
+                "the console opens by the link that the server printed",
+            ));
         }
         cx.push_presence_state();
         cx.handle().send(HasJoined)?;

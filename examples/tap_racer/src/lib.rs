@@ -14,7 +14,7 @@ mod referee;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use bennu::{Endpoint, LongPoll, SecretError, SignError, SocketOptions, Token};
 
@@ -26,6 +26,8 @@ use referee::{CONSOLE, Club, Orders, Referee};
 const SALT: &str = "tap racer";
 /// No message of a client is longer than a token and a name.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+/// Pages send a heartbeat every 5 seconds. A phone that is out of reach says nothing at all.
+const IDLE_MAX: Duration = Duration::from_secs(30);
 /// A page sends its taps 20 times a second, and a heartbeat now and then.
 const EVENTS_PER_SECOND_MAX: u32 = 40;
 
@@ -65,8 +67,10 @@ impl TapRacer {
     pub fn new(prefix: &str, secret: impl AsRef<[u8]>, rules: Rules) -> Result<Self, SecretError> {
         let (referee, orders) = Referee::new();
         let tokens = Token::new(&secret)?;
+        // Origins aren't checked: without a token, which other pages don't have, a client is nobody.
         let options = SocketOptions::new()
             .longpoll(LongPoll::default())
+            .idle_timeout(IDLE_MAX)
             .frame_bytes_max(MESSAGE_BYTES_MAX)
             .message_bytes_max(MESSAGE_BYTES_MAX)
             .channels_max(2)

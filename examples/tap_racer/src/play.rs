@@ -1,12 +1,12 @@
 //! One player's connection to the race.
 
-use bennu::{Channel, Context, Joined, Reason, Reply, Result, Topic, refuse};
+use bennu::{Channel, Context, Joined, Reason, Reply, Result, Topic};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     name::Name,
     racer::{Racer, Role},
-    referee::Place,
+    referee::{Place, keep_out},
 };
 
 pub(crate) struct Play {
@@ -53,9 +53,9 @@ impl Channel for Play {
     async fn join(_: &Topic, join: Join, cx: &Context<Self>) -> Result<Joined<Self>> {
         let Racer { app, role } = cx.socket();
         let Role::Player { id, token } = role else {
-            return Err(refuse("the console doesn't race").for_good());
+            return Err(keep_out("console", "the console doesn't race"));
         };
-        let name = Name::parse(&join.name).map_err(|why| refuse(why).for_good())?;
+        let name = Name::parse(&join.name).map_err(|why| keep_out("name", why))?;
         let (place, name) = app.referee.enter(*id, name, cx.handle()).await?;
         // A view that is asked for here may be old when the channel begins to hear its topic.
         cx.handle().send(Note::Joined)?;

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use bennu::{Broadcaster, Handle, PresenceError, PresenceMember, Result, refuse};
+use bennu::{Broadcaster, Error, Handle, PresenceError, PresenceMember, Result, refuse};
 use serde::Serialize;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -112,10 +112,9 @@ impl Referee {
         };
         match self.ask(order).await? {
             Ok(name) => Ok((place, name)),
-            // Its client is asked for another name; trying again by itself makes no sense.
-            Err(NotIn::Taken) => Err(refuse("this name is taken").for_good()),
-            Err(NotIn::Full) => Err(refuse("the race is full").for_good()),
-            Err(NotIn::Kicked) => Err(refuse("the console sent you away").for_good()),
+            Err(NotIn::Taken) => Err(keep_out("name", "this name is taken")),
+            Err(NotIn::Full) => Err(keep_out("full", "the race is full")),
+            Err(NotIn::Kicked) => Err(keep_out("kicked", "the console sent you away")),
         }
     }
 
@@ -147,6 +146,16 @@ impl Referee {
     fn send(&self, order: Order) {
         let _: Result<(), _> = self.orders.send(order);
     }
+}
+
+/// A refusal, of which `about` tells the page what to do, and that it isn't to try again by itself.
+pub(crate) fn keep_out(about: &'static str, reason: &'static str) -> Error {
+    #[derive(Serialize)]
+    struct Refusal {
+        reason: &'static str,
+        about: &'static str,
+    }
+    refuse(Refusal { reason, about }).for_good()
 }
 
 impl Place {

@@ -123,7 +123,7 @@ async fn who_may_not_come_in_is_told_why_and_need_not_try_again() {
     let newcomer = client(&race, json!({})).await;
     let refused = async |client: &Client, topic, params: Value, reason: &str| {
         let refused = client.join(topic, params).await.unwrap_err();
-        assert_payload!(refused.response, {"reason": reason, "final": true});
+        assert_payload!(refused.response, {"reason": reason, "final": true, ..});
     };
     let name = |name: &str| json!({"name": name});
     let short = "a name has at least one character";

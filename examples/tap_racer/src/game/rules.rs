@@ -19,7 +19,8 @@ pub struct Rules {
     pub taps_per_second_max: u32,
     /// Taps that count at once, after a pause: 20, so that a second of taps that the network held up isn't lost.
     pub taps_at_once_max: u32,
-    /// Players that are let in: 500. Others are refused.
+    /// Players that are let in: 500. Others are refused. The console is shown 1,000 at most, which is what one member of
+    /// a presence tracks.
     pub players_max: usize,
     /// The time between two updates of the console's lanes: 50 milliseconds.
     pub progress_every: Duration,
