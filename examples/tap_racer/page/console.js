@@ -7,6 +7,7 @@ import { $, Race, countDown, element, ending, hue, ordinal, seconds, sentence, s
 /** With more lanes than this they are narrow, and with more than that they are one line each. */
 const WIDE_LANES_MAX = 12;
 const NARROW_LANES_MAX = 48;
+const LINE_PX = 20;
 
 const race = new Race();
 const token = location.hash.slice(1);
@@ -15,6 +16,8 @@ let presence;
 /** The elements of the present race's lanes, by number. */
 let lanes = [];
 let drawn = 0;
+/** Lanes that are to be drawn with the browser's next frame. */
+const undrawn = new Set();
 
 function open() {
   line = call({
@@ -36,7 +39,8 @@ function open() {
     on: {
       view: (view) => race.take(view, Date.now()) && show(),
       progress: (progress) => {
-        for (const at of race.progress(progress)) drawLane(at);
+        if (undrawn.size === 0) requestAnimationFrame(drawProgress);
+        for (const at of race.progress(progress)) undrawn.add(at);
       },
     },
   });
@@ -51,8 +55,8 @@ function show() {
     showScreen("countdown");
   }
   if (phase === "racing") {
-    drawLanes();
     showScreen("racing");
+    drawLanes();
   }
   if (phase === "finished") {
     showResult();
@@ -102,6 +106,7 @@ function drawLanes() {
     const list = $("lanes");
     const count = lanes.length;
     list.dataset.size = count <= WIDE_LANES_MAX ? "wide" : count <= NARROW_LANES_MAX ? "narrow" : "line";
+    list.style.setProperty("--columns", Math.ceil(count / Math.max(1, Math.floor(list.clientHeight / LINE_PX))));
     list.replaceChildren(...lanes.map(({ node }) => node));
   }
   write("race-title", lanes.length === 1 ? "A race of one" : `A race of ${lanes.length}`);
@@ -116,10 +121,16 @@ function lane({ name }) {
   return { node, taps };
 }
 
+function drawProgress() {
+  for (const at of undrawn) drawLane(at);
+  undrawn.clear();
+}
+
 function drawLane(at) {
   const shown = lanes[at];
-  const { taps, out, finished_ms } = race.view.lanes[at];
-  if (!shown) return;
+  const lane = race.view?.lanes[at];
+  if (!shown || !lane) return;
+  const { taps, out, finished_ms } = lane;
   const { goal } = race.view;
   shown.node.style.setProperty("--way", taps / goal);
   shown.node.classList.toggle("out", out);
