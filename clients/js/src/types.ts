@@ -40,12 +40,8 @@ export interface Refused {
   [more: string]: unknown;
 }
 
-// The first test is for `any`, of which everything is any.
-type Field<T, Name extends string, Otherwise> = 0 extends 1 & T
-  ? any
-  : T extends { [K in Name]: infer Value }
-    ? Value
-    : Otherwise;
+// Of `any`, everything is any.
+type Field<T, Name extends PropertyKey, Otherwise> = Name extends keyof T ? T[Name] : Otherwise;
 type Nothing = Record<string, never>;
 
 type Pushed<E, K extends string> = Field<Field<E, "push", Nothing>, K, Nothing>;
