@@ -68,6 +68,13 @@ export async function typed(): Promise<void> {
     else is<Same<typeof payload, ArrayBuffer>>();
   }
   new Presence<{ typing: boolean }>(room).list((_, { metas }) => metas[0]?.typing satisfies boolean | undefined);
+
+  // A channel whose join isn't described takes any params, and can push nothing.
+  const other = socket.channel<{ on: { tick: number } }>("clock", { anything: 1 });
+  other.on("tick", (second) => is<Same<typeof second, number>>());
+  // @ts-expect-error: it can push nothing
+  other.push("tick");
+
   const any: Channel<any> = room;
   any.push("whatever", 1);
 }
