@@ -80,13 +80,14 @@ export class LongPoll {
       if (status === 403) return this._fail(403, 1008, answer.final ? "forbidden retry=never" : "forbidden");
       if (![200, 204, 410].includes(status)) return this._fail(status || 500, 1011, reason || "internal server error");
       if (token) this.token = token;
-      if (status === 410) {
-        this.readyState = OPEN;
-        this.onopen({});
-      }
+      if (status === 410) this.readyState = OPEN;
       // Each in a turn of its own, as with a WebSocket: what awaits the one is done before the next.
-      for (const message of messages ?? []) this._soon(() => this.onmessage({ data: received(message) }));
-      if (this.readyState !== CLOSED) this._poll();
+      for (const message of Array.isArray(messages) ? messages : []) {
+        this._soon(() => this.onmessage({ data: received(String(message)) }));
+      }
+      // First, so that it goes on whatever the callback throws.
+      this._poll();
+      if (status === 410) this.onopen({});
     });
   }
 

@@ -126,6 +126,35 @@ describe("a session", () => {
     expect(cut.log).toEqual([{ error: 500 }, { code: 1011, reason: "internal server error", wasClean: false }]);
   });
 
+  test("whose server answers with nonsense goes on", async () => {
+    const { log } = await opened();
+    for (const messages of ["[1]", null, 7, {}, [7, null, { a: 1 }]]) {
+      one().answer({ status: 200, messages });
+      await tick();
+    }
+    expect(one().url).toContain("token=t%201");
+    // They are for the decoder to refuse.
+    expect(log).toHaveLength(3);
+  });
+
+  test("goes on though the callback of its opening throws", async () => {
+    const { poll } = poller();
+    const thrown: unknown[] = [];
+    const unhandled = (error: unknown) => thrown.push(error);
+    process.on("unhandledRejection", unhandled);
+    poll.onopen = () => {
+      throw "mine";
+    };
+    await tick();
+    one().answer({ status: 410, token: "t 1" });
+    await tick();
+    expect(one().method).toBe("GET");
+    vi.useRealTimers();
+    await new Promise((resolve) => setTimeout(resolve));
+    process.off("unhandledRejection", unhandled);
+    expect(thrown).toEqual(["mine"]);
+  });
+
   test("that is closed hears nothing any more", async () => {
     const { poll, log } = await opened();
     const request = one();

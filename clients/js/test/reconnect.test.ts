@@ -130,6 +130,8 @@ test("a signal disconnects for good", async () => {
   await vi.advanceTimersByTimeAsync(1);
   controller.abort();
   await vi.advanceTimersByTimeAsync(60_000);
+  socket.connect();
+  await vi.advanceTimersByTimeAsync(60_000);
   expect(socket.connectionState()).toBe("closed");
   expect(net.transports.length).toBe(1);
 });
