@@ -33,6 +33,7 @@ export class LongPoll {
   private readonly _authToken: string | undefined;
   private _queue: string[] = [];
   private _posting = 0;
+  private _over = false;
   private readonly _timers = new Set<ReturnType<typeof setTimeout>>();
   private readonly _requests = new Set<AbortController>();
 
@@ -60,6 +61,9 @@ export class LongPoll {
 
   close(code?: number, reason?: string, wasClean = true): void {
     this.readyState = CLOSED;
+    // It may be closed by who is told of its failure.
+    if (this._over) return;
+    this._over = true;
     for (const request of this._requests) request.abort();
     for (const timer of this._timers) clearTimeout(timer);
     this._requests.clear();
@@ -102,7 +106,6 @@ export class LongPoll {
   }
 
   private _fail(error: number | string, code: number, reason: string): void {
-    if (this.readyState === CLOSED) return;
     this.readyState = CLOSED;
     this.onerror(error);
     this.close(code, reason, false);

@@ -378,7 +378,6 @@ export class Socket implements LinkOwner {
   _unanswered(link: Link): void {
     this.log("transport", "heartbeat timeout");
     // It's taken for dead, so nobody waits for what it still had to send. Callbacks may disconnect, or connect anew.
-    link._stopHeartbeat();
     link._close(1_000, "heartbeat timeout");
     if (link._inUse) this._tellChannels("heartbeat_timeout", link);
     if (link._inUse) this._renew(() => this.reconnectTimer.scheduleTimeout());

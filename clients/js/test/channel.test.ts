@@ -150,6 +150,12 @@ describe("a signal", () => {
     expect(room.pushBuffer).toEqual([]);
   });
 
+  test("that is aborted before keeps a push from being sent at all", async () => {
+    const { net, room } = await joined();
+    expect(await outcome(room.push("say", {}, { signal: AbortSignal.abort("before") }))).toEqual({ error: "before" });
+    expect(net.take()).toEqual([]);
+  });
+
   test("ends the wait for a reply", async () => {
     const { net, room } = await joined();
     net.answer = () => undefined;

@@ -110,6 +110,21 @@ describe("long-polling doesn't take over", () => {
   });
 });
 
+test("tries to reconnect leave nothing behind", async () => {
+  const { net, socket } = start();
+  net.opens = true;
+  socket.connect();
+  await tick(50);
+  const callbacks = () => Object.values((socket as any)._callbacks as Record<string, unknown[]>).map((list) => list.length);
+  const before = callbacks();
+  for (let n = 0; n < 5; n += 1) {
+    net.now.end(1012);
+    await tick(150);
+  }
+  expect(net.transports.length).toBe(6);
+  expect(callbacks()).toEqual(before);
+});
+
 test("a page without storage falls back all the same", async () => {
   Object.defineProperty(globalThis, "sessionStorage", {
     configurable: true,

@@ -174,6 +174,15 @@ describe("a session", () => {
   });
 });
 
+test("who is told of a failure may close, and is told of that once", async () => {
+  const { poll, log } = await opened();
+  poll.onerror = () => poll.close(1000, "mine");
+  one().answer({ status: 500 });
+  await tick();
+  poll.close();
+  expect(log).toEqual([{ code: 1000, reason: "mine", wasClean: true }]);
+});
+
 describe("what is sent", () => {
   test("in one turn goes together, as lines, and the rest when that has arrived", async () => {
     const { poll } = await opened();
