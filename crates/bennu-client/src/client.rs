@@ -159,7 +159,8 @@ impl Client {
 
     /// How long to wait before each try to reconnect: 10, 50, 100, 150, 200, 250, 500, 1000, 2000, then 5000 ms. Each
     /// wait is between half and one and a half of what it says, so that clients which lost the same server don't come
-    /// back all at once. A server that drains may say how long instead (`retry_ms` in the close reason).
+    /// back all at once. The waits begin anew when a connection has lasted for as long as the last of them. A server
+    /// that drains may say how long instead (`retry_ms` in the close reason).
     pub fn reconnect_after(mut self, waits: &[Duration]) -> Self {
         self.options.reconnect_after = waits.to_vec();
         self

@@ -1,5 +1,6 @@
 //! Streams to a server, plain or with TLS, and what each request says.
 
+#[cfg(feature = "rustls")]
 use std::sync::Arc;
 
 use http::{HeaderMap, uri::PathAndQuery};
