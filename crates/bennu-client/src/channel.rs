@@ -280,7 +280,10 @@ impl Channel {
     /// How it is, and how it will be.
     #[must_use]
     pub fn changes(&self) -> Changes<ChannelStatus> {
-        Changes(self.held.shared.status.subscribe())
+        Changes {
+            watched: self.held.shared.status.subscribe(),
+            is_last: |it| *it == ChannelStatus::Closed,
+        }
     }
 
     /// Leaves, for all clones, and waits until the server has ended the channel, or can't any more.

@@ -58,7 +58,10 @@ impl Socket {
     /// How it is, and how it will be.
     #[must_use]
     pub fn changes(&self) -> Changes<Status> {
-        Changes(self.shared.status.clone())
+        Changes {
+            watched: self.shared.status.clone(),
+            is_last: |it| matches!(it, Status::Closed { .. }),
+        }
     }
 
     /// Waits until there is a connection.

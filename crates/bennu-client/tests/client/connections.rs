@@ -188,6 +188,8 @@ async fn a_disconnect_writes_what_was_pushed_and_ends_all() {
         };
         assert_eq!(socket.status(), closed);
         assert_eq!(room.status(), ChannelStatus::Closed);
+        assert_eq!(within(room.changes().next()).await, None);
+        assert_eq!(within(socket.changes().next()).await, None);
         while within(events.next()).await.is_some() {}
         assert_eq!(within(socket.ping()).await, Err(PushError::Closed));
         assert_eq!(room.cast("shout", &()), Err(PushError::Closed));

@@ -282,3 +282,39 @@ async fn a_server_that_never_answers_costs_the_caller_a_timeout() {
     let joined = socket.channel("room:1").join().await;
     assert_eq!(joined.unwrap_err(), PushError::Timeout);
 }
+
+#[tokio::test]
+async fn a_server_that_reads_nothing_fills_the_queue_and_no_more() {
+    let address = listen(|stream| async move {
+        let mut socket = accept_async(stream).await.unwrap();
+        answer(&mut socket).await;
+        std::future::pending::<()>().await;
+        drop(socket);
+    })
+    .await;
+    let socket = client(&format!("ws://{address}/socket"), Transport::WebSocket);
+    let socket = within(socket.queue_bytes_max(1 << 20).open())
+        .await
+        .unwrap();
+    let room = within(socket.channel("room:1").join()).await.unwrap();
+    let payload = Bytes::from(vec![0; 100_000]);
+    let refused = within(async {
+        // The kernel takes some megabytes.
+        for _ in 0..10_000 {
+            match room.cast("e", &payload) {
+                Ok(()) => tokio::task::yield_now().await,
+                Err(PushError::Full) => {
+                    // What can be written may just not be written yet.
+                    let wait = std::time::Duration::from_millis(100);
+                    match room.push_for(wait, "e", &payload).await {
+                        Err(PushError::Timeout) => return true,
+                        other => panic!("{other:?}"),
+                    }
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        false
+    });
+    assert!(refused.await);
+}
