@@ -198,6 +198,35 @@ async fn a_disconnect_writes_what_was_pushed_and_ends_all() {
 }
 
 #[tokio::test]
+async fn a_program_may_end_once_it_has_disconnected() {
+    let server = Server::start().await;
+    let witness = server.join(Transport::WebSocket, "room:1").await;
+    let mut heard = witness.events();
+    for transport in BOTH {
+        let client = server.client(transport);
+        let program = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let socket = client.open().await.unwrap();
+                let room = socket.channel("room:1").join().await.unwrap();
+                for n in 0..50 {
+                    room.cast("whisper", &(n, "x".repeat(20_000))).unwrap();
+                }
+                socket.disconnect().await;
+            });
+        });
+        for n in 0..50 {
+            let (_, payload) = next(&mut heard).await;
+            assert_eq!(payload[0], json!(n), "{transport:?}");
+        }
+        program.join().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_socket_nobody_holds_is_disconnected() {
     let server = Server::start().await;
     let lobby = server.join(Transport::WebSocket, "lobby:1").await;
