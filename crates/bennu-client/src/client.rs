@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -49,6 +49,8 @@ pub struct Client {
     /// The first thing that was wrong.
     error: Option<ConnectionError>,
 }
+
+const USER_AGENT: &str = concat!("bennu-client/", env!("CARGO_PKG_VERSION"));
 
 /// Something that is known, or asked for at each connect.
 #[derive(Clone)]
@@ -113,7 +115,8 @@ impl Client {
         self
     }
 
-    /// A header for the handshake and for each request: `origin`, `cookie`, one of one's own.
+    /// A header for the handshake and for each request: `origin`, `cookie`, one of one's own. Without a `user-agent` it's
+    /// this crate and its version.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
             (Ok(name), Ok(value)) => {
@@ -248,7 +251,7 @@ impl Client {
             url,
             params,
             auth_token,
-            headers,
+            mut headers,
             #[cfg(feature = "rustls")]
             tls,
             options,
@@ -258,6 +261,8 @@ impl Client {
             return Err(error);
         }
         let address = Address::parse(&url)?;
+        let user_agent = HeaderValue::from_static(USER_AGENT);
+        headers.entry(header::USER_AGENT).or_insert(user_agent);
         if let Asked::Known(params) = &params {
             query(params.as_ref().map_err(Clone::clone)?)?;
         }

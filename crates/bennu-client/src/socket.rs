@@ -59,8 +59,10 @@ impl Socket {
     /// How it is, and how it will be.
     #[must_use]
     pub fn changes(&self) -> Changes<Status> {
+        let mut watched = self.shared.status.clone();
+        watched.mark_unchanged();
         Changes {
-            watched: self.shared.status.clone(),
+            watched,
             is_last: |it| matches!(it, Status::Closed { .. }),
         }
     }

@@ -86,7 +86,7 @@ impl<T: Clone> Changes<T> {
         self.watched.borrow().clone()
     }
 
-    /// Waits until it has changed since the last call. `None` when it won't change any more.
+    /// Waits until it has changed since this was made, or since the last call. `None` when it won't change any more.
     pub async fn next(&mut self) -> Option<T> {
         let seen = !self.watched.has_changed().ok()?;
         if seen && (self.is_last)(&self.watched.borrow()) {

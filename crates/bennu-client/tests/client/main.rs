@@ -8,6 +8,7 @@
 
 mod channels;
 mod connections;
+mod headers;
 mod hostile;
 mod kit;
 mod presence;
