@@ -251,7 +251,10 @@ describe("the tapping race", () => {
     await ada.shows("lobby");
     await screen.start();
     await ada.shows("racing");
+    // The phone shows what it's going to send, too; the console shows what has counted.
+    const counts = (taps) => screen.lane("Ada").locator(".taps").filter({ hasText: new RegExp(`^${taps}$`) }).waitFor();
     await ada.tap(2, 2);
+    await counts(2);
     await ada.page.reload();
     await ada.shows("racing");
     await ada.hasTaps(2);
@@ -260,11 +263,13 @@ describe("the tapping race", () => {
     await tab.shows("racing");
     await ada.shows("elsewhere");
     await tab.tap(2, 4);
+    await counts(4);
     await ada.page.getByRole("button", { name: "Race here instead" }).click();
     await tab.shows("elsewhere");
     await ada.shows("racing");
     await ada.hasTaps(4);
-    await screen.lane("Ada").locator(".taps").filter({ hasText: /^4$/ }).waitFor();
+    await ada.tap(1, 5);
+    await counts(5);
     await screen.page.getByRole("button", { name: "Break off" }).click();
     await ada.page.getByRole("button", { name: "Leave the race" }).click();
     noFaults(screen, ada, tab);
