@@ -3,10 +3,14 @@
 //!
 //! It ends with 0 when it did what it was asked, with 1 when that failed, and with 2 when it was asked wrongly.
 
+mod changes;
 mod completions;
 mod error;
 mod generate;
+mod name;
 mod new;
+mod output;
+mod template;
 
 use std::process::ExitCode;
 
