@@ -35,34 +35,24 @@ impl Changes {
         self.made.push(Made { path, content });
     }
 
-    /// A file that was read as `before` and shall become `after`. A file may be edited several times, each edit on
-    /// top of the last.
+    /// A file that was read as `before` and shall become `after`. One edit for each file: a second would find it
+    /// changed.
     pub(crate) fn edit(&mut self, path: impl Into<PathBuf>, before: String, after: String) {
-        let path = path.into();
-        match self.edited.iter_mut().find(|it| it.path == path) {
-            Some(edited) => edited.after = after,
-            None => self.edited.push(Edited {
-                path,
-                before,
-                after,
-            }),
-        }
-    }
-
-    /// The text of a file, with the edits to come.
-    pub(crate) fn read(&self, path: &Path) -> Result<String> {
-        match self.edited.iter().find(|it| it.path == path) {
-            Some(edited) => Ok(edited.after.clone()),
-            None => read(path),
-        }
+        self.edited.push(Edited {
+            path: path.into(),
+            before,
+            after,
+        });
     }
 
     pub(crate) fn made(&self) -> impl Iterator<Item = &Path> {
         self.made.iter().map(|it| &*it.path)
     }
 
-    pub(crate) fn edited(&self) -> impl Iterator<Item = &Path> {
-        self.edited.iter().map(|it| &*it.path)
+    /// Each with its text before and after.
+    pub(crate) fn edited(&self) -> impl Iterator<Item = (&Path, &str, &str)> {
+        let edited = self.edited.iter();
+        edited.map(|it| (&*it.path, &*it.before, &*it.after))
     }
 
     /// Whether all of it can be done, as far as that shows.
@@ -92,7 +82,8 @@ impl Changes {
                 _ => not_written(path, &error),
             };
             if let Some(folder) = path.parent() {
-                make_folders(folder, &mut done.folders).map_err(failed)?;
+                make_folders(folder, &mut done.folders)
+                    .map_err(|error| not_written(path, &error))?;
             }
             // It may have come into being since it was looked for, so the system is asked to make it anew.
             let file = OpenOptions::new().write(true).create_new(true).open(path);
@@ -222,12 +213,10 @@ mod tests {
 
     #[test]
     fn all_is_written() {
-        let (folder, mut changes) = scene();
+        let (folder, changes) = scene();
         let a = folder.path().join("a");
-        assert_eq!(changes.read(&a).unwrap(), "new");
-        changes.edit(&a, "new".to_owned(), "newer".to_owned());
         changes.write().unwrap();
-        assert_eq!(fs::read_to_string(a).unwrap(), "newer");
+        assert_eq!(fs::read_to_string(a).unwrap(), "new");
         assert_eq!(
             fs::read_to_string(folder.path().join("sub/b")).unwrap(),
             "b"

@@ -2,7 +2,7 @@
 
 use crate::error::{Failure, Result};
 
-const NAME_BYTES_MAX: usize = 40;
+const NAME_BYTES_MAX: usize = 32;
 
 /// Words that can't be the name of a module: Rust's keywords, used and reserved.
 const KEYWORDS: &[&str] = &[
@@ -56,7 +56,7 @@ impl PackageName {
             ))
         };
         if name.len() > NAME_BYTES_MAX {
-            return Err(refused("it has more than 40 characters"));
+            return Err(refused("it has more than 32 characters"));
         }
         if !name.starts_with(|it: char| it.is_ascii_lowercase()) {
             return Err(refused("it has to start with a letter from a to z"));
@@ -102,7 +102,7 @@ impl TypeName {
         let refused =
             |why: &str| Failure::usage(format_args!("{given:?} can't name a type: {why}"));
         if given.len() > NAME_BYTES_MAX {
-            return Err(refused("it has more than 40 characters"));
+            return Err(refused("it has more than 32 characters"));
         }
         if !given.starts_with(|it: char| it.is_ascii_alphabetic()) {
             return Err(refused("it has to start with a letter from a to z"));
@@ -178,7 +178,7 @@ mod tests {
         check("Chat", Err("start with a letter"));
         check("chät", Err("it may have"));
         check("a\nb", Err("it may have"));
-        check(&"a".repeat(41), Err("more than 40"));
+        check(&"a".repeat(33), Err("more than 32"));
         check("async", Err("a word of Rust's"));
         check("serde-json", Err("taken"));
         check("con", Err("taken"));
@@ -210,6 +210,6 @@ mod tests {
         check("../x", Err("start with a letter"));
         check("a::b", Err("it may have"));
         check("Match", Err("a word of Rust's"));
-        check(&"a".repeat(41), Err("more than 40"));
+        check(&"a".repeat(33), Err("more than 32"));
     }
 }
