@@ -7,9 +7,12 @@ mod changes;
 mod completions;
 mod error;
 mod generate;
+mod listen;
 mod name;
 mod new;
 mod output;
+mod push;
+mod talk;
 mod template;
 
 use std::process::ExitCode;
@@ -30,6 +33,8 @@ struct Cli {
 enum Command {
     New(new::New),
     Gen(generate::Gen),
+    Listen(listen::Listen),
+    Push(push::Push),
     Completions(completions::Completions),
 }
 
@@ -38,6 +43,8 @@ impl Command {
         match self {
             Self::New(new) => new.run(),
             Self::Gen(generate) => generate.run(),
+            Self::Listen(listen) => listen.run(),
+            Self::Push(push) => push.run(),
             Self::Completions(completions) => completions.run(),
         }
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, Write as _};
 
+use serde::Serialize;
+
 use crate::error::{Failure, Result};
 
 /// Prints a line. False when nobody reads any more (`bennu listen … | head`), which is no failure.
@@ -15,4 +17,11 @@ pub(crate) fn line(text: impl fmt::Display) -> Result<bool> {
             "failed to write to standard output: {error}"
         ))),
     }
+}
+
+/// Prints a value as JSON on one line.
+pub(crate) fn json(value: &impl Serialize) -> Result<bool> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| Failure::new(format_args!("failed to write JSON: {error}")))?;
+    line(text)
 }

@@ -2,5 +2,8 @@
 
 mod commands;
 mod generate;
+mod listen;
 mod new;
+mod push;
+mod server;
 mod support;

@@ -1,6 +1,7 @@
 //! Runs `bennu`, and looks at what it makes.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -28,6 +29,24 @@ pub(crate) fn bennu(within: &Path, args: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bennu"));
     command.args(args).current_dir(within).stdin(Stdio::null());
     command.output().unwrap().into()
+}
+
+/// `bennu` with these arguments and this on its standard input.
+pub(crate) fn bennu_fed(args: &[&str], input: &str) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bennu"));
+    let command = command.args(args).stdin(Stdio::piped());
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    child.wait_with_output().unwrap().into()
 }
 
 /// The repository that this is in.

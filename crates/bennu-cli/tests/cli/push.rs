@@ -1,0 +1,181 @@
+//! `bennu push`
+
+use std::path::Path;
+
+use crate::server::Server;
+use crate::support::{bennu, bennu_fed};
+
+/// `bennu push` with the server's URL put in for `URL`.
+fn push(server: &Server, args: &[&str]) -> crate::support::Ran {
+    let url = server.url();
+    let args = args.iter().map(|it| if *it == "URL" { &*url } else { *it });
+    bennu(
+        Path::new("."),
+        &[&["push"], &*args.collect::<Vec<_>>()].concat(),
+    )
+}
+
+#[test]
+fn the_reply_is_printed() {
+    let server = Server::start();
+    let check = |args: &[&str], stdout: &str| {
+        let ran = push(&server, args);
+        assert_eq!(
+            (ran.code, &*ran.stdout, &*ran.stderr),
+            (0, stdout, ""),
+            "{args:?}"
+        );
+    };
+    check(
+        &[
+            "URL",
+            "room:1",
+            "ping",
+            r#"{"b": 1, "a": 2.50}"#,
+            "--token",
+            "ada",
+        ],
+        "ok {\"join\":{},\"name\":\"ada\",\"said\":{\"a\":2.5,\"b\":1}}\n",
+    );
+    check(
+        &[
+            "URL",
+            "room:1",
+            "ping",
+            "--json",
+            "--auth-token",
+            "bob",
+            "--join-params",
+            "[1, 2]",
+        ],
+        "{\"status\":\"ok\",\"response\":{\"join\":[1,2],\"name\":\"bob\",\"said\":{}}}\n",
+    );
+    check(
+        &[
+            "URL",
+            "room:1",
+            "ping",
+            "7",
+            "--longpoll",
+            "--params",
+            r#"{"token": "eve"}"#,
+        ],
+        "ok {\"join\":{},\"name\":\"eve\",\"said\":7}\n",
+    );
+    check(&["URL", "room:1", "queue"], "queued 7\n");
+    check(&["URL", "room:1", "silence", "--no-reply"], "");
+}
+
+#[test]
+fn a_payload_is_read_from_standard_input() {
+    let server = Server::start();
+    let args = ["push", &server.url(), "room:1", "ping", "-", "--json"];
+    let ran = bennu_fed(&args, "{\"a\":\n \"b\"}\n");
+    assert_eq!((ran.code, &*ran.stderr), (0, ""));
+    assert!(ran.stdout.contains(r#""said":{"a":"b"}"#), "{ran:?}");
+    let ran = bennu_fed(&args, "");
+    assert!(
+        ran.code == 2 && ran.stderr.contains("the payload is no JSON"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn what_goes_wrong_is_told_in_one_line() {
+    let server = Server::start();
+    let check = |args: &[&str], code: i32, stdout: &str, part: &str| {
+        let ran = push(&server, args);
+        assert_eq!(
+            (ran.code, &*ran.stdout),
+            (code, stdout),
+            "{args:?}: {ran:?}"
+        );
+        assert!(
+            ran.stderr.starts_with("error: ") && ran.stderr.contains(part),
+            "{ran:?}"
+        );
+        assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+    };
+    check(
+        &["URL", "room:1", "fail", r#""a\nb""#],
+        1,
+        "error {\"reason\":\"a\\nb\"}\n",
+        "failed to push fail to room:1: the server replied with an error",
+    );
+    check(
+        &["URL", "room:1", "nonsense", "--json"],
+        1,
+        NONSENSE,
+        "replied with an error",
+    );
+    check(
+        &["URL", "room:1", "silence", "--timeout", "1"],
+        1,
+        "",
+        "no reply came within 1 s",
+    );
+    check(
+        &["URL", "room:1", "crash"],
+        1,
+        "",
+        "ended before an answer came",
+    );
+    check(
+        &["URL", "room:private", "ping"],
+        1,
+        "",
+        "failed to join room:private: the server says error: unauthorized",
+    );
+    check(&["URL", "hall:1", "ping"], 1, "", "unmatched topic");
+    check(
+        &["URL", "room:1", "ping", "--token", "bad"],
+        1,
+        "",
+        "403; say who you are by --token",
+    );
+    check(
+        &["ws://127.0.0.1:9/socket", "room:1", "ping"],
+        1,
+        "",
+        "is the server running",
+    );
+    check(
+        &[&format!("{}s", server.url()), "room:1", "ping"],
+        1,
+        "",
+        "is this where the socket is mounted",
+    );
+    check(
+        &["localhost", "room:1", "ping"],
+        2,
+        "",
+        "a socket's address is like ws://localhost:4000/socket",
+    );
+    check(
+        &["URL", "room:1", "ping", "{a}"],
+        2,
+        "",
+        "the payload is no JSON",
+    );
+}
+
+const NONSENSE: &str = "{\"status\":\"error\",\"response\":{\"reason\":\"unknown event\"}}\n";
+
+#[test]
+fn options_that_are_no_json_are_refused() {
+    let server = Server::start();
+    for args in [
+        &["--params", "[1]"][..],
+        &["--params", "{a"],
+        &["--join-params", "{a"],
+        &["--header", "no colon"],
+        &["--timeout", "0"],
+    ] {
+        let ran = push(&server, &[&["URL", "room:1", "ping"], args].concat());
+        assert_eq!((ran.code, &*ran.stdout), (2, ""), "{args:?}: {ran:?}");
+        assert!(
+            ran.stderr.starts_with("error: invalid value"),
+            "{args:?}: {ran:?}"
+        );
+    }
+}
