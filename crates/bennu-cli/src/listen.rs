@@ -81,28 +81,31 @@ impl Listen {
                 return End::Done;
             }
             tell_missed(&mut missed, &events, presence.as_ref());
-            heard = tokio::select! {
-                biased;
-                event = next_event(&mut events, self.presence) => match event {
-                    Some(event) => Heard::Event(event),
-                    None => return self.closed(socket),
-                },
-                change = next_change(presence.as_mut()) => match change {
-                    Some(change) => Heard::Presence(change),
-                    None => return self.closed(socket),
-                },
-                status = changes.next() => match status {
-                    Some(Status::Waiting { error, .. }) => {
-                        lost = true;
-                        Heard::Status(format!("{error}; connecting again"))
-                    }
-                    Some(Status::Open { .. }) if lost => {
-                        lost = false;
-                        Heard::Status("connected again".to_owned())
-                    }
-                    // The events end when the socket does, and say so.
-                    Some(_) | None => continue,
-                },
+            heard = loop {
+                tokio::select! {
+                    biased;
+                    event = next_event(&mut events, self.presence) => match event {
+                        Some(event) => break Heard::Event(event),
+                        None => return self.closed(socket),
+                    },
+                    change = next_change(presence.as_mut()) => match change {
+                        Some(change) => break Heard::Presence(change),
+                        None => return self.closed(socket),
+                    },
+                    status = changes.next() => match status {
+                        Some(Status::Waiting { error, .. }) => {
+                            lost = true;
+                            break Heard::Status(format!("{error}; connecting again"));
+                        }
+                        Some(Status::Open { .. }) if lost => {
+                            lost = false;
+                            break Heard::Status("connected again".to_owned());
+                        }
+                        // The events end when the socket does, and say so.
+                        Some(_) => {}
+                        None => return self.closed(socket),
+                    },
+                }
             };
         }
     }
@@ -146,12 +149,8 @@ impl Listen {
             }
             Heard::Presence(change) => {
                 let (word, key, metas) = match change {
-                    PresenceChange::Joined { key, metas, .. } => {
-                        (colours.green("+").to_string(), key, metas)
-                    }
-                    PresenceChange::Left { key, metas, .. } => {
-                        (colours.red("-").to_string(), key, metas)
-                    }
+                    PresenceChange::Joined { key, metas, .. } => (colours.green("+"), key, metas),
+                    PresenceChange::Left { key, metas, .. } => (colours.red("-"), key, metas),
                 };
                 let (key, metas) = (
                     colours.bold(key),

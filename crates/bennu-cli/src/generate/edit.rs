@@ -15,7 +15,7 @@ pub(super) fn insert_call(text: &str, chain: &Chain, after: usize, call: &str) -
     let mut calls = calls.collect::<Option<Vec<_>>>()?;
     let (before, rest) = (text.get(..whole.start)?, text.get(whole.end..)?);
     let indent = indent_of(before.rsplit('\n').next().unwrap_or_default());
-    let stands = text.get(whole.clone())?;
+    let stands = text.get(whole)?;
     if stands.contains('\n') || stands.len() > base.len() + calls.concat().len() {
         // As it stands, comments too, and a line more.
         let own = chain.calls.iter().find_map(|it| {

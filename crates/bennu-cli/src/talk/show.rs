@@ -1,7 +1,7 @@
 //! Payloads and names as a terminal may show them.
 
 use std::env;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 
 use base64::Engine as _;
@@ -24,19 +24,19 @@ impl Colours {
         Self(io::stdout().is_terminal() && !set("NO_COLOR") && !dumb)
     }
 
-    pub(crate) fn dim(self, text: &str) -> impl fmt::Display {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.with("2", text)
     }
 
-    pub(crate) fn bold(self, text: &str) -> impl fmt::Display {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.with("1", text)
     }
 
-    pub(crate) fn green(self, text: &str) -> impl fmt::Display {
+    pub(crate) fn green(self, text: &str) -> String {
         self.with("32", text)
     }
 
-    pub(crate) fn red(self, text: &str) -> impl fmt::Display {
+    pub(crate) fn red(self, text: &str) -> String {
         self.with("31", text)
     }
 
