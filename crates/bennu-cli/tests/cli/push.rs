@@ -80,84 +80,55 @@ fn a_payload_is_read_from_standard_input() {
     );
 }
 
+/// Ends with a code and one line that says why.
+fn fails(server: &Server, args: &[&str], code: i32, stdout: &str, part: &str) {
+    let ran = push(server, args);
+    let (ended, told) = ((ran.code, &*ran.stdout), ran.stderr.contains(part));
+    assert_eq!(ended, (code, stdout), "{args:?}: {ran:?}");
+    assert!(ran.stderr.starts_with("error: ") && told, "{ran:?}");
+    assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+}
+
 #[test]
-fn what_goes_wrong_is_told_in_one_line() {
+fn what_the_server_refuses_is_a_failure() {
     let server = Server::start();
-    let check = |args: &[&str], code: i32, stdout: &str, part: &str| {
-        let ran = push(&server, args);
-        assert_eq!(
-            (ran.code, &*ran.stdout),
-            (code, stdout),
-            "{args:?}: {ran:?}"
-        );
-        assert!(
-            ran.stderr.starts_with("error: ") && ran.stderr.contains(part),
-            "{ran:?}"
-        );
-        assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
-    };
+    let check = |args: &[&str], stdout: &str, part: &str| fails(&server, args, 1, stdout, part);
     check(
         &["URL", "room:1", "fail", r#""a\nb""#],
-        1,
         "error {\"reason\":\"a\\nb\"}\n",
         "failed to push fail to room:1: the server replied with an error",
     );
     check(
         &["URL", "room:1", "fail", "--json"],
-        1,
-        "{\"status\":\"error\",\"response\":{}}
-",
+        "{\"status\":\"error\",\"response\":{}}\n",
         "replied with an error",
     );
+    let slow = ["URL", "room:1", "silence", "--timeout", "1"];
+    check(&slow, "", "no reply came within 1 s");
+    let crash = ["URL", "room:1", "crash"];
+    check(&crash, "", "ended before an answer came");
+    let refused = "failed to join room:private: the server says error: unauthorized";
+    check(&["URL", "room:private", "ping"], "", refused);
+    check(&["URL", "hall:1", "ping"], "", "unmatched topic");
+    let bad = ["URL", "room:1", "ping", "--token", "bad"];
+    check(&bad, "", "403; say who you are by --token");
+    let elsewhere = format!("{}s", server.url());
     check(
-        &["URL", "room:1", "silence", "--timeout", "1"],
-        1,
-        "",
-        "no reply came within 1 s",
-    );
-    check(
-        &["URL", "room:1", "crash"],
-        1,
-        "",
-        "ended before an answer came",
-    );
-    check(
-        &["URL", "room:private", "ping"],
-        1,
-        "",
-        "failed to join room:private: the server says error: unauthorized",
-    );
-    check(&["URL", "hall:1", "ping"], 1, "", "unmatched topic");
-    check(
-        &["URL", "room:1", "ping", "--token", "bad"],
-        1,
-        "",
-        "403; say who you are by --token",
-    );
-    check(
-        &["ws://127.0.0.1:9/socket", "room:1", "ping"],
-        1,
-        "",
-        "is the server running",
-    );
-    check(
-        &[&format!("{}s", server.url()), "room:1", "ping"],
-        1,
+        &[&elsewhere, "room:1", "ping"],
         "",
         "is this where the socket is mounted",
     );
-    check(
-        &["localhost", "room:1", "ping"],
-        2,
-        "",
-        "a socket's address is like ws://localhost:4000/socket",
-    );
-    check(
-        &["URL", "room:1", "ping", "{a}"],
-        2,
-        "",
-        "the payload is no JSON",
-    );
+    let nowhere = ["ws://127.0.0.1:9/socket", "room:1", "ping"];
+    check(&nowhere, "", "is the server running");
+}
+
+#[test]
+fn what_cannot_be_meant_is_a_mistake() {
+    let server = Server::start();
+    let check = |args: &[&str], part: &str| fails(&server, args, 2, "", part);
+    let address = "a socket's address is like ws://localhost:4000/socket";
+    check(&["localhost", "room:1", "ping"], address);
+    check(&["URL", "room:1", "ping", "{a}"], "the payload is no JSON");
 }
 
 #[test]
