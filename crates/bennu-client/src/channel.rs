@@ -20,7 +20,6 @@ use crate::{
 };
 
 /// A channel that isn't joined yet; made by [`Socket::channel`](crate::Socket::channel).
-#[derive(Clone)]
 #[must_use = "a channel does nothing until it's joined"]
 pub struct Joining {
     held: Arc<Held>,
@@ -261,8 +260,8 @@ impl Channel {
         Ok(payload)
     }
 
-    /// What the server pushes and broadcasts. The first call gets all there was since the join, a later one what comes
-    /// from then on.
+    /// What the server pushes and broadcasts, presence's events among it. The first call gets all there was since the
+    /// join, a later one what comes from then on.
     #[must_use]
     pub fn events(&self) -> Events {
         let inbox = self.held.shared.subscribe();
@@ -281,7 +280,10 @@ impl Channel {
     /// How it is, and how it will be.
     #[must_use]
     pub fn changes(&self) -> Changes<ChannelStatus> {
-        Changes(self.held.shared.status.subscribe())
+        Changes {
+            watched: self.held.shared.status.subscribe(),
+            is_last: |it| *it == ChannelStatus::Closed,
+        }
     }
 
     /// Leaves, for all clones, and waits until the server has ended the channel, or can't any more.

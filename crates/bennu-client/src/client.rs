@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -49,6 +49,8 @@ pub struct Client {
     /// The first thing that was wrong.
     error: Option<ConnectionError>,
 }
+
+const USER_AGENT: &str = concat!("bennu-client/", env!("CARGO_PKG_VERSION"));
 
 /// Something that is known, or asked for at each connect.
 #[derive(Clone)]
@@ -113,7 +115,8 @@ impl Client {
         self
     }
 
-    /// A header for the handshake and for each request: `origin`, `cookie`, one of one's own.
+    /// A header for the handshake and for each request: `origin`, `cookie`, one of one's own. Without a `user-agent` it's
+    /// this crate and its version.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
             (Ok(name), Ok(value)) => {
@@ -159,7 +162,8 @@ impl Client {
 
     /// How long to wait before each try to reconnect: 10, 50, 100, 150, 200, 250, 500, 1000, 2000, then 5000 ms. Each
     /// wait is between half and one and a half of what it says, so that clients which lost the same server don't come
-    /// back all at once. A server that drains may say how long instead (`retry_ms` in the close reason).
+    /// back all at once. The waits begin anew when a connection has lasted for as long as the last of them. A server
+    /// that drains may say how long instead (`retry_ms` in the close reason).
     pub fn reconnect_after(mut self, waits: &[Duration]) -> Self {
         self.options.reconnect_after = waits.to_vec();
         self
@@ -247,7 +251,7 @@ impl Client {
             url,
             params,
             auth_token,
-            headers,
+            mut headers,
             #[cfg(feature = "rustls")]
             tls,
             options,
@@ -257,6 +261,8 @@ impl Client {
             return Err(error);
         }
         let address = Address::parse(&url)?;
+        let user_agent = HeaderValue::from_static(USER_AGENT);
+        headers.entry(header::USER_AGENT).or_insert(user_agent);
         if let Asked::Known(params) = &params {
             query(params.as_ref().map_err(Clone::clone)?)?;
         }

@@ -1,6 +1,6 @@
 //! The task of a socket: carries what happens to the machine, and does what it asks for.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     select,
@@ -71,14 +71,29 @@ impl Driver {
             self.machine.expire(now());
             self.act();
         }
-        // Nothing is taken from here on.
-        self.room.close();
-        self.commands.close();
-        while let Ok(command) = self.commands.try_recv() {
-            refuse(command);
+        // Nothing is taken from here on. That the queue of commands is gone says that all is done.
+        let Self {
+            link,
+            mut commands,
+            room,
+            ..
+        } = self;
+        room.close();
+        let mut finish = pin!(timeout(FINISH_TIME_MAX, link.finish()));
+        loop {
+            select! {
+                finished = &mut finish => {
+                    if finished.is_err() {
+                        tracing::debug!("what was pushed wasn't written in time");
+                    }
+                    break;
+                }
+                Some(command) = commands.recv() => refuse(command),
+            }
         }
-        if timeout(FINISH_TIME_MAX, self.link.finish()).await.is_err() {
-            tracing::debug!("what was pushed wasn't written in time");
+        commands.close();
+        while let Ok(command) = commands.try_recv() {
+            refuse(command);
         }
     }
 

@@ -37,11 +37,11 @@ pub enum ConnectionError {
 }
 
 impl ConnectionError {
-    /// Whether the server has decided against this client: a status from 400 to 499, other than those that ask to come
-    /// back later (408, 425, 429).
+    /// Whether the server has decided against this client: a status from 300 to 499 (redirects aren't followed), other than
+    /// those that ask to come back later (408, 425, 429).
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused { status } if (400..500).contains(status) && ![408, 425, 429].contains(status))
+        matches!(self, Self::Refused { status } if (300..500).contains(status) && ![408, 425, 429].contains(status))
     }
 }
 

@@ -1,6 +1,8 @@
 //! Who is there: the client's side of presence.
 
 mod roster;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,

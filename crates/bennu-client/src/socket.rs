@@ -24,7 +24,8 @@ use crate::{
 /// A connection to a socket, kept up by a task of its own: lost, it is made again after a while. Made by
 /// [`Client`](crate::Client).
 ///
-/// Clones are the same socket. It is disconnected when the last of them and of its channels is dropped.
+/// Clones are the same socket. It is disconnected when the last of them and of its channels is dropped. A program that is
+/// about to end calls [`disconnect`](Self::disconnect), so that what it has pushed is written first.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doc.rs")); fn main() { run(async {
@@ -58,7 +59,12 @@ impl Socket {
     /// How it is, and how it will be.
     #[must_use]
     pub fn changes(&self) -> Changes<Status> {
-        Changes(self.shared.status.clone())
+        let mut watched = self.shared.status.clone();
+        watched.mark_unchanged();
+        Changes {
+            watched,
+            is_last: |it| matches!(it, Status::Closed { .. }),
+        }
     }
 
     /// Waits until there is a connection.

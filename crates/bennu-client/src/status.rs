@@ -73,24 +73,34 @@ pub enum ChannelStatus {
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Changes<T>(pub(crate) watch::Receiver<T>);
+pub struct Changes<T> {
+    pub(crate) watched: watch::Receiver<T>,
+    /// After this there are no changes.
+    pub(crate) is_last: fn(&T) -> bool,
+}
 
 impl<T: Clone> Changes<T> {
     /// The value now.
     #[must_use]
     pub fn get(&self) -> T {
-        self.0.borrow().clone()
+        self.watched.borrow().clone()
     }
 
-    /// Waits for another value than was last seen here. `None` when there will be none.
+    /// Waits until it has changed since this was made, or since the last call. `None` when it won't change any more.
     pub async fn next(&mut self) -> Option<T> {
-        self.0.changed().await.ok()?;
-        Some(self.0.borrow_and_update().clone())
+        let seen = !self.watched.has_changed().ok()?;
+        if seen && (self.is_last)(&self.watched.borrow()) {
+            return None;
+        }
+        self.watched.changed().await.ok()?;
+        Some(self.watched.borrow_and_update().clone())
     }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Changes<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Changes").field(&*self.0.borrow()).finish()
+        f.debug_tuple("Changes")
+            .field(&*self.watched.borrow())
+            .finish()
     }
 }

@@ -45,6 +45,11 @@ impl Roster {
         &self.list
     }
 
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn is_incomplete(&self) -> bool {
         self.incomplete
     }

@@ -1,6 +1,7 @@
 //! Streams to a server, plain or with TLS, and what each request says.
 
-use std::sync::Arc;
+#[cfg(feature = "rustls")]
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, uri::PathAndQuery};
 use tokio::{
@@ -83,9 +84,13 @@ impl Dialer {
     }
 }
 
-/// What the operating system trusts.
+/// What the operating system trusts. It is read once, since that takes a while and a program may have many sockets.
 #[cfg(feature = "rustls")]
 pub(crate) fn default_tls() -> Result<Arc<tokio_rustls::rustls::ClientConfig>, ConnectionError> {
+    static FOUND: OnceLock<Arc<tokio_rustls::rustls::ClientConfig>> = OnceLock::new();
+    if let Some(found) = FOUND.get() {
+        return Ok(found.clone());
+    }
     let found = rustls_native_certs::load_native_certs();
     if found.certs.is_empty() {
         let why: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
@@ -94,7 +99,8 @@ pub(crate) fn default_tls() -> Result<Arc<tokio_rustls::rustls::ClientConfig>, C
             why.join(", ")
         )));
     }
-    tls_with_roots(found.certs)
+    let config = tls_with_roots(found.certs)?;
+    Ok(FOUND.get_or_init(|| config).clone())
 }
 
 /// Certificates that don't parse are passed over: systems have some.

@@ -204,10 +204,21 @@ impl Session {
         }
     }
 
+    /// Within a session a status of HTTP's own is about one request (a body that is too large, say), and refuses nobody.
+    async fn answered(&self, requests: &mut Requests, ask: Ask) -> Result<Answer, ConnectionError> {
+        let answer = answered(requests, ask, self.poll_timeout).await;
+        answer.map_err(|error| match error {
+            ConnectionError::Refused { status } => {
+                ConnectionError::Failed(format!("a request was refused with HTTP status {status}"))
+            }
+            error => error,
+        })
+    }
+
     fn poll(self, mut requests: Requests) -> Asking<Vec<String>> {
         Box::pin(async move {
             let ask = self.ask(Method::GET);
-            let answer = answered(&mut requests, ask, self.poll_timeout).await;
+            let answer = self.answered(&mut requests, ask).await;
             let messages = answer.and_then(|answer| match answer.status {
                 200 => Ok(answer.messages),
                 204 => Ok(Vec::new()),
@@ -223,7 +234,7 @@ impl Session {
             let content_type = HeaderValue::from_static(content_type);
             ask.headers.push((CONTENT_TYPE, content_type));
             ask.body = body.into();
-            let answer = answered(&mut requests, ask, self.poll_timeout).await;
+            let answer = self.answered(&mut requests, ask).await;
             let result = answer.and_then(|answer| match answer.status {
                 200 => Ok(()),
                 status => Err(ended(status)),

@@ -47,10 +47,15 @@ impl Requests {
     }
 
     async fn ask_anyhow(&mut self, ask: Ask) -> Result<(StatusCode, Bytes), ConnectionError> {
+        // The server may have closed it while it idled.
+        if let Some(sender) = &mut self.sender
+            && sender.ready().await.is_err()
+        {
+            self.sender = None;
+        }
         let reused = self.sender.is_some();
         match self.ask_once(&ask).await {
-            // The server may have closed a connection that idled, at the very moment it was used again. What hyper
-            // calls canceled hasn't been sent.
+            // Or at the very moment it was used again. What hyper calls canceled hasn't been sent.
             Err(error) if reused && error.is_canceled() => {
                 self.sender = None;
                 self.ask_once(&ask).await
@@ -70,7 +75,6 @@ impl Requests {
             Some(sender) if !sender.is_closed() => sender,
             _ => self.connect().await?,
         };
-        sender.ready().await.map_err(AskError::Hyper)?;
         let mut request = Request::new(Full::new(ask.body.clone()));
         *request.method_mut() = ask.method.clone();
         *request.uri_mut() = ask.target.clone().into();
