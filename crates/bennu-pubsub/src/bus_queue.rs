@@ -106,6 +106,11 @@ impl<S> BusQueue<S> {
         self.lock().open = true;
     }
 
+    /// Takes none from now on; what waits may still be taken.
+    pub fn seal(&self) {
+        self.lock().open = false;
+    }
+
     /// Takes none from now on; what waits is lost.
     pub fn close(&self) {
         let waiting = {
@@ -206,6 +211,9 @@ mod tests {
         assert_eq!((queue.lost(), queue.bytes()), (2, 0));
         queue.open();
         queue.push(3, WORD);
+        queue.seal();
+        queue.push(4, WORD);
+        assert_eq!(queue.lost(), 3);
         assert_eq!(names(queue.take(9, 99)), [3]);
     }
 

@@ -22,6 +22,8 @@
 //! [`tracker`] knows who is present in which topic.
 
 mod adapter;
+mod backoff;
+mod bus_hub;
 mod bus_queue;
 mod cluster;
 mod local_bus;
@@ -34,6 +36,8 @@ mod subscriber;
 pub mod tracker;
 
 pub use adapter::{Adapter, AdapterHealth, Link, NotConnected, Registration};
+pub use backoff::Backoff;
+pub use bus_hub::BusHub;
 pub use bus_queue::BusQueue;
 pub use cluster::{Cluster, ClusterOptions, ClusterStats, Interest, Service, ServiceTag};
 pub use local_bus::{Fault, LocalAdapter, LocalBus};

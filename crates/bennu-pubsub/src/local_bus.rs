@@ -120,8 +120,8 @@ impl LocalBus {
     }
 
     /// Sends any bytes to any subject, as somebody who isn't a node could.
-    pub fn publish(&self, subject: &Subject, message: Bytes) {
-        self.deliver(subject, &message);
+    pub fn publish(&self, subject: &Subject, message: &Bytes) {
+        self.deliver(subject, message);
     }
 
     /// Whether a node is subscribed to `subject`.

@@ -251,6 +251,11 @@ impl Subscription {
         self.publish(broadcast, false);
     }
 
+    /// As [`broadcast`](Self::broadcast), on this node only.
+    pub fn local_broadcast(&self, broadcast: &Arc<Broadcast>) {
+        self.deliver(broadcast, true);
+    }
+
     /// As [`broadcast_from`](Self::broadcast_from), on this node only. Phoenix's `local_broadcast_from/4`.
     pub fn local_broadcast_from(&self, broadcast: &Arc<Broadcast>) {
         self.deliver(broadcast, false);

@@ -2,7 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "a test says so by panicking"
 )]
 
@@ -27,7 +27,7 @@ impl suite::Bus for LocalBus {
     }
 
     async fn publish(&self, subject: &Subject, message: &'static [u8]) {
-        Self::publish(self, subject, Bytes::from_static(message));
+        Self::publish(self, subject, &Bytes::from_static(message));
     }
 }
 

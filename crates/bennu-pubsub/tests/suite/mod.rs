@@ -26,7 +26,7 @@ const P7: Subject = Subject::Partition(7);
 const P8: Subject = Subject::Partition(8);
 
 /// A bus that runs, and ends with the value.
-pub trait Bus {
+pub(crate) trait Bus {
     /// A way to it for one more node.
     fn adapter(&self) -> Arc<dyn Adapter>;
     /// Ends it where it stands.
@@ -41,7 +41,7 @@ pub trait Bus {
 #[macro_export]
 macro_rules! suite {
     ($bus:expr) => {
-        $crate::suite!($bus;
+        suite!($bus;
             who_is_subscribed_hears_in_order_and_nobody_else,
             any_bytes_arrive_as_they_are,
             names_of_nodes_mean_nothing_to_the_bus,
@@ -59,7 +59,7 @@ macro_rules! suite {
         $(
             #[tokio::test]
             async fn $test() {
-                suite::$test($bus).await;
+                crate::suite::$test($bus).await;
             }
         )*
     };
@@ -142,7 +142,7 @@ impl Node {
     }
 }
 
-pub async fn who_is_subscribed_hears_in_order_and_nobody_else(bus: impl Bus) {
+pub(crate) async fn who_is_subscribed_hears_in_order_and_nobody_else(bus: impl Bus) {
     let (mut ada, ben) = (Node::connected(&bus).await, Node::connected(&bus).await);
     ada.subscribe(&P7).await;
     ada.subscribe(&Subject::Gossip).await;
@@ -171,7 +171,7 @@ pub async fn who_is_subscribed_hears_in_order_and_nobody_else(bus: impl Bus) {
     assert_eq!(ben.adapter.health().published, 7);
 }
 
-pub async fn any_bytes_arrive_as_they_are(bus: impl Bus) {
+pub(crate) async fn any_bytes_arrive_as_they_are(bus: impl Bus) {
     let (mut ada, ben) = (Node::connected(&bus).await, Node::connected(&bus).await);
     ada.subscribe(&P7).await;
     let long = vec![0xa5; 900_000];
@@ -187,7 +187,7 @@ pub async fn any_bytes_arrive_as_they_are(bus: impl Bus) {
     }
 }
 
-pub async fn names_of_nodes_mean_nothing_to_the_bus(bus: impl Bus) {
+pub(crate) async fn names_of_nodes_mean_nothing_to_the_bus(bus: impl Bus) {
     let (mut ada, ben) = (Node::connected(&bus).await, Node::connected(&bus).await);
     let node = |name| Subject::Node(NodeName::parse(name).unwrap());
     for name in [">", "*", "web 1", "a.b", "é{}[?]"] {
@@ -199,7 +199,7 @@ pub async fn names_of_nodes_mean_nothing_to_the_bus(bus: impl Bus) {
     }
 }
 
-pub async fn many_messages_of_many_senders_arrive_once_and_in_order(bus: impl Bus) {
+pub(crate) async fn many_messages_of_many_senders_arrive_once_and_in_order(bus: impl Bus) {
     const SENDERS: u16 = 3;
     const EACH: u32 = 5_000;
     let mut ada = Node::connected(&bus).await;
@@ -240,7 +240,7 @@ pub async fn many_messages_of_many_senders_arrive_once_and_in_order(bus: impl Bu
     }
 }
 
-pub async fn a_bus_that_comes_late_is_found(mut bus: impl Bus) {
+pub(crate) async fn a_bus_that_comes_late_is_found(mut bus: impl Bus) {
     bus.stop().await;
     let (mut ada, mut ben) = (Node::begin(&bus), Node::begin(&bus));
     let registration = timeout(PATIENCE, ada.adapter.subscribe(&P7)).await;
@@ -254,7 +254,7 @@ pub async fn a_bus_that_comes_late_is_found(mut bus: impl Bus) {
     ada.hears(&P7, b"hello").await;
 }
 
-pub async fn a_bus_that_went_away_and_came_back_is_as_before(mut bus: impl Bus) {
+pub(crate) async fn a_bus_that_went_away_and_came_back_is_as_before(mut bus: impl Bus) {
     let (mut ada, mut ben) = (Node::connected(&bus).await, Node::connected(&bus).await);
     ada.subscribe(&P7).await;
     ada.subscribe(&P8).await;
@@ -288,7 +288,7 @@ pub async fn a_bus_that_went_away_and_came_back_is_as_before(mut bus: impl Bus) 
     }
 }
 
-pub async fn what_is_published_without_a_bus_is_lost_and_counted(mut bus: impl Bus) {
+pub(crate) async fn what_is_published_without_a_bus_is_lost_and_counted(mut bus: impl Bus) {
     let mut ada = Node::connected(&bus).await;
     bus.stop().await;
     ada.expect(Event::Disconnected).await;
@@ -302,7 +302,7 @@ pub async fn what_is_published_without_a_bus_is_lost_and_counted(mut bus: impl B
     assert_eq!((after.queued_bytes, after.connected), (0, false));
 }
 
-pub async fn who_shuts_down_sends_what_waits(bus: impl Bus) {
+pub(crate) async fn who_shuts_down_sends_what_waits(bus: impl Bus) {
     let (mut ada, ben) = (Node::connected(&bus).await, Node::connected(&bus).await);
     ada.subscribe(&P7).await;
     for _ in 0..500 {
@@ -343,7 +343,7 @@ async fn event(receiver: &mut Receiver) -> String {
     broadcast.event().to_owned()
 }
 
-pub async fn broadcasts_cross_once_and_come_back_to_nobody(bus: impl Bus) {
+pub(crate) async fn broadcasts_cross_once_and_come_back_to_nobody(bus: impl Bus) {
     let (ada, ben) = (pubsub(&bus, "ada"), pubsub(&bus, "ben"));
     let topic = "room:1 *.>\r\n{é}";
     let (mut here, mut there) = (receiver(&ada, topic).await, receiver(&ben, topic).await);
@@ -388,7 +388,7 @@ fn notebook(pubsub: &PubSub, tag: u8) -> UnboundedReceiver<(NodeId, Bytes)> {
     messages
 }
 
-pub async fn broadcasts_and_services_reach_one_node_or_all(bus: impl Bus) {
+pub(crate) async fn broadcasts_and_services_reach_one_node_or_all(bus: impl Bus) {
     let names = ["ada", "ben", "carl.>"];
     let [ada, ben, carl] = names.map(|name| pubsub(&bus, name));
     let mut books = Vec::new();
@@ -432,7 +432,7 @@ pub async fn broadcasts_and_services_reach_one_node_or_all(bus: impl Bus) {
     assert!(books[0].try_recv().is_err() && books[1].try_recv().is_err());
 }
 
-pub async fn foreign_bytes_are_ignored_and_counted(bus: impl Bus) {
+pub(crate) async fn foreign_bytes_are_ignored_and_counted(bus: impl Bus) {
     let ada = pubsub(&bus, "ada");
     let mut room = receiver(&ada, "room:1").await;
     let ben = pubsub(&bus, "ben");
