@@ -68,6 +68,8 @@ impl Interest {
     /// There is a connection, and what was subscribed to before it is again.
     pub(crate) fn connected(&mut self) {
         self.phase = Phase::Connected;
+        let holds = |it: &&mut Wanted| it.wanted && it.confirmed && !it.noted;
+        self.subjects.values_mut().filter(holds).for_each(settle);
     }
 
     /// There is no connection. Who waits for one isn't kept waiting.
@@ -89,9 +91,10 @@ impl Interest {
                 continue;
             };
             wanted.noted = false;
+            let holds = wanted.confirmed && self.phase == Phase::Connected;
             match (wanted.wanted, &wanted.reader) {
                 (true, None) => changes.push(subject),
-                (true, Some(_)) if wanted.confirmed => settle(wanted),
+                (true, Some(_)) if holds => settle(wanted),
                 (true, Some(_)) => {}
                 (false, _) => {
                     if let Some(wanted) = self.subjects.remove(&subject)
@@ -113,11 +116,11 @@ impl Interest {
         }
     }
 
-    /// The server has heard of it.
+    /// The server has heard of it, or will first of all on the next connection.
     pub(crate) fn confirm(&mut self, subject: &Subject) {
         if let Some(wanted) = self.subjects.get_mut(subject) {
             wanted.confirmed = true;
-            if !wanted.noted {
+            if !wanted.noted && self.phase == Phase::Connected {
                 settle(wanted);
             }
         }
@@ -164,8 +167,11 @@ mod tests {
         let first = interest.want(&P1);
         assert_eq!(interest.changes(), [P1]);
         interest.read(&P1, reader().abort_handle());
-        interest.connected();
+        // Told, but there is no connection yet.
         interest.confirm(&P1);
+        let mut first = first;
+        assert!(futures_util::FutureExt::now_or_never(&mut first).is_none());
+        interest.connected();
         assert_eq!(first.await, Ok(()));
         let again = interest.want(&P1);
         assert_eq!(interest.changes(), []);

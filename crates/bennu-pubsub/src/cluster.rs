@@ -18,7 +18,7 @@ use std::{
 
 use bennu_wire::{Broadcast, Topic};
 use bytes::Bytes;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::watch};
 
 use crate::{
     Adapter, AdapterHealth, Link, NodeId, NodeName, Subject,
@@ -56,6 +56,15 @@ struct Shared {
     services: RwLock<Vec<(ServiceTag, Arc<dyn Service>)>>,
     counters: Arc<Counters>,
     has_begun: AtomicBool,
+    /// What a beginning consists of, as far as it's done.
+    begun: watch::Sender<Begun>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Begun {
+    connected: bool,
+    /// Of the node's own two subjects.
+    registered: usize,
 }
 
 #[derive(Default)]
@@ -140,6 +149,7 @@ impl Cluster {
                 services: RwLock::default(),
                 counters: Arc::default(),
                 has_begun: AtomicBool::new(false),
+                begun: watch::Sender::default(),
             }),
         }
     }
@@ -214,12 +224,24 @@ impl Cluster {
             .start(Arc::new(Inlet(Arc::downgrade(shared))));
         for subject in [Subject::Gossip, Subject::Node(shared.node.name.clone())] {
             let registration = shared.adapter.subscribe(&subject);
+            let begun = shared.begun.clone();
             runtime.spawn(async move {
-                // It's made good when the bus is there.
+                // Where there's no bus, it's made good when there is.
                 let _ = registration.await;
+                begun.send_modify(|it| it.registered += 1);
             });
         }
         runtime.spawn(interest::drive(Arc::downgrade(shared)));
+    }
+
+    /// Begins, and waits until this node has reached the bus for the first time and is heard and hears there; but not
+    /// longer than [`ClusterOptions::registration_time_max`]. Then it says whether that is so.
+    pub async fn ready(&self) -> bool {
+        self.begin();
+        let mut begun = self.shared.begun.subscribe();
+        let ready = begun.wait_for(|it| it.connected && it.registered == 2);
+        let time_max = self.shared.options.registration_time_max;
+        matches!(tokio::time::timeout(time_max, ready).await, Ok(Ok(_)))
     }
 
     /// Lets go of the bus, within 5 seconds. What was published before is sent, if the bus takes it.
@@ -353,6 +375,7 @@ impl Link for Inlet {
 
     fn connected(&self) {
         if let Some(shared) = self.0.upgrade() {
+            shared.begun.send_modify(|it| it.connected = true);
             shared.each_service(|it| it.connected());
         }
     }

@@ -282,7 +282,8 @@ pub(crate) async fn a_bus_that_went_away_and_came_back_is_as_before(mut bus: imp
             ada.hears_nothing_before(&ben, subject, b"after").await;
         }
         assert!(back.elapsed() < RECOVERY_MAX, "{:?}", back.elapsed());
-        assert_eq!(ada.adapter.health().reconnects, round);
+        // Where there are several connections, each counts.
+        assert!(ada.adapter.health().reconnects >= round);
         ada.adapter.unsubscribe(&Subject::Gossip);
         ada.subscribe(&Subject::Partition(9)).await;
     }
@@ -394,29 +395,30 @@ pub(crate) async fn broadcasts_and_services_reach_one_node_or_all(bus: impl Bus)
     let mut books = Vec::new();
     let mut rooms = Vec::new();
     for node in [&ada, &ben, &carl] {
+        assert!(node.cluster().unwrap().ready().await);
         books.push(notebook(node, 200));
         rooms.push(receiver(node, "room:1").await);
     }
     let cluster = ada.cluster().unwrap();
     let me = cluster.node().clone();
-    // A node's own subjects were subscribed to before its topics.
+    let heard = async |book: &mut UnboundedReceiver<(NodeId, Bytes)>, message: &'static str| {
+        let heard = timeout(PATIENCE, book.recv()).await.unwrap();
+        assert_eq!(heard, Some((me.clone(), Bytes::from(message))));
+    };
     cluster.send_to_all(ServiceTag(200), b"all");
+    heard(&mut books[1], "all").await;
+    heard(&mut books[2], "all").await;
     let other = carl.cluster().unwrap().node().clone();
-    cluster.send_to(&other, ServiceTag(200), b"carl");
     // Another start of that node isn't that node, and another service not that one.
     let gone = NodeId {
         start: other.start - 1,
         ..other.clone()
     };
     cluster.send_to(&gone, ServiceTag(200), b"a ghost");
-    cluster.send_to_all(ServiceTag(201), b"nobody");
-    cluster.send_to(&other, ServiceTag(200), b"end");
-    for (at, messages) in [(1, &["all"][..]), (2, &["all", "carl", "end"])] {
-        for message in messages {
-            let heard = timeout(PATIENCE, books[at].recv()).await.unwrap();
-            assert_eq!(heard, Some((me.clone(), Bytes::from(*message))));
-        }
-    }
+    cluster.send_to(&other, ServiceTag(201), b"another service");
+    cluster.send_to(&other, ServiceTag(200), b"carl");
+    heard(&mut books[2], "carl").await;
+    assert_eq!(carl.cluster().unwrap().stats().unserved, 2);
     ada.direct_broadcast(&other.name, &broadcast("room:1", "direct"));
     ada.direct_broadcast(&me.name, &broadcast("room:1", "to myself"));
     ada.direct_broadcast(
