@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read},
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -31,7 +31,8 @@ impl Server {
         args: impl Fn(u16, &str) -> Vec<String>,
     ) -> Self {
         let number = SERVERS.fetch_add(1, Ordering::Relaxed);
-        let folder = format!("bennu-{program}-{}-{number}", std::process::id());
+        let name = Path::new(program).file_name().unwrap().to_string_lossy();
+        let folder = format!("bennu-{name}-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(folder);
         // Somebody else may take a port between finding it and using it: then another will do.
         for _ in 0..10 {
