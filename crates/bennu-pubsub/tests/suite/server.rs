@@ -15,7 +15,7 @@ static SERVERS: AtomicU32 = AtomicU32::new(0);
 /// A program that runs while this lives.
 pub(crate) struct Server {
     program: &'static str,
-    args: Vec<String>,
+    pub(crate) args: Vec<String>,
     ready: &'static str,
     pub(crate) port: u16,
     folder: PathBuf,
@@ -111,7 +111,7 @@ impl Drop for Server {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     listener.local_addr().unwrap().port()
 }
