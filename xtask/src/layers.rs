@@ -40,6 +40,16 @@ const LAYERS: &[Layer] = &[
         never: &["axum", "hyper", "hyper-util", "tower"],
     },
     Layer {
+        name: "bennu-redis",
+        ours: &["bennu-pubsub", "bennu-wire"],
+        never: &["axum", "hyper", "hyper-util", "tower"],
+    },
+    Layer {
+        name: "bennu-nats",
+        ours: &["bennu-pubsub", "bennu-wire"],
+        never: &["axum", "hyper", "hyper-util", "tower"],
+    },
+    Layer {
         name: "bennu",
         ours: &["bennu-wire", "bennu-websocket", "bennu-pubsub"],
         never: &[],
