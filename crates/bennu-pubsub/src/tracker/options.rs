@@ -19,6 +19,10 @@ pub struct PresenceOptions {
     pub(super) meta_bytes_max: usize,
     pub(super) keys_max: usize,
     pub(super) after: bool,
+    pub(super) heartbeat: Duration,
+    pub(super) down_after: Duration,
+    pub(super) gone_after: Duration,
+    pub(super) remote_bytes_max: usize,
 }
 
 impl PresenceOptions {
@@ -31,6 +35,10 @@ impl PresenceOptions {
             meta_bytes_max: 64 * 1024,
             keys_max: 1000,
             after: false,
+            heartbeat: Duration::from_millis(1_500),
+            down_after: Duration::from_secs(6),
+            gone_after: Duration::from_secs(20 * 60),
+            remote_bytes_max: 128 << 20,
         }
     }
 
@@ -69,6 +77,34 @@ impl PresenceOptions {
     /// Whether a diff says which metas its keys have afterwards: no. It costs a copy of these.
     pub fn after(mut self, after: bool) -> Self {
         self.after = after;
+        self
+    }
+
+    /// How often a node says that it is there: every 1,500 ms. Phoenix's `broadcast_period`. Changes aren't
+    /// told by heartbeats but at once, or 100 ms after those before.
+    pub fn heartbeat(mut self, heartbeat: Duration) -> Self {
+        self.heartbeat = heartbeat;
+        self
+    }
+
+    /// How long a node may be silent until what it tracks has left: 6 s, and two heartbeats at least. It's
+    /// kept, and comes back when the node does. Phoenix's `down_period`, which is 30 s.
+    pub fn down_after(mut self, silence: Duration) -> Self {
+        self.down_after = silence;
+        self
+    }
+
+    /// How long a node may be silent until nothing of it is kept: 20 minutes. Phoenix's `permdown_period`.
+    pub fn gone_after(mut self, silence: Duration) -> Self {
+        self.gone_after = silence;
+        self
+    }
+
+    /// How much of what other nodes track is mirrored in each of the 32 trackers of a [`Roster`](super::Roster):
+    /// 128 MiB, about a third of a million metas. More isn't seen on this node, and that is said by a
+    /// [`ReplicaEvent::Refused`](super::ReplicaEvent).
+    pub fn remote_bytes_max(mut self, bytes: usize) -> Self {
+        self.remote_bytes_max = bytes;
         self
     }
 }
