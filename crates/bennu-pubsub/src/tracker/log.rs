@@ -4,9 +4,6 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bennu_wire::Topic;
 
-/// Changes that are kept. Who lacks older ones is sent all that is there instead.
-pub(super) const LOG_CHANGES_MAX: usize = 8_192;
-
 /// One change. The text of a meta isn't kept with it: a meta that is gone by the time others are told needs
 /// none.
 #[derive(Debug)]
@@ -27,24 +24,26 @@ pub(super) struct Log {
     version: u64,
     /// What the version was when the log was trimmed last.
     mark: u64,
+    changes_max: usize,
 }
 
 impl Log {
     /// A log of what changes after `version`.
-    pub(super) fn new(version: u64) -> Self {
+    pub(super) fn new(version: u64, changes_max: usize) -> Self {
         Self {
             changes: VecDeque::new(),
             version,
             mark: version,
+            changes_max,
         }
     }
 
     pub(super) fn push(&mut self, change: Change) {
-        if self.changes.len() >= LOG_CHANGES_MAX {
-            self.changes.pop_front();
-        }
         self.changes.push_back(change);
         self.version += 1;
+        if self.changes.len() > self.changes_max {
+            self.changes.pop_front();
+        }
     }
 
     /// What came after `version`, and the version each made. `None` when that isn't known any more.
@@ -71,7 +70,7 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
-    use super::{Change, LOG_CHANGES_MAX, Log};
+    use super::{Change, Log};
 
     #[track_caller]
     fn check(log: &Log, since: u64, expected: Option<(u64, u64)>) {
@@ -87,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_log_has_what_came_last_without_a_gap() {
-        let mut log = Log::new(10);
+        let mut log = Log::new(10, 100);
         check(&log, 10, Some((0, 0)));
         check(&log, 9, None);
         check(&log, 11, None);
@@ -111,12 +110,16 @@ mod tests {
 
     #[test]
     fn a_log_has_an_end() {
-        let mut log = Log::new(0);
-        for _ in 0..=LOG_CHANGES_MAX {
+        let mut log = Log::new(0, 3);
+        for _ in 0..4 {
             log.push(Change::Removed(0));
         }
-        assert_eq!(log.len(), LOG_CHANGES_MAX);
+        assert_eq!(log.len(), 3);
         check(&log, 0, None);
-        check(&log, 1, Some((2, LOG_CHANGES_MAX as u64 + 1)));
+        check(&log, 1, Some((2, 4)));
+        let mut none = Log::new(7, 0);
+        none.push(Change::Removed(0));
+        check(&none, 7, None);
+        check(&none, 8, Some((0, 0)));
     }
 }

@@ -23,6 +23,8 @@ pub struct PresenceOptions {
     pub(super) down_after: Duration,
     pub(super) gone_after: Duration,
     pub(super) remote_bytes_max: usize,
+    pub(super) changes_max: usize,
+    pub(super) message_bytes_max: usize,
 }
 
 impl PresenceOptions {
@@ -39,6 +41,8 @@ impl PresenceOptions {
             down_after: Duration::from_secs(6),
             gone_after: Duration::from_secs(20 * 60),
             remote_bytes_max: 128 << 20,
+            changes_max: 8_192,
+            message_bytes_max: 256 * 1024,
         }
     }
 
@@ -105,6 +109,20 @@ impl PresenceOptions {
     /// [`ReplicaEvent::Refused`](super::ReplicaEvent).
     pub fn remote_bytes_max(mut self, bytes: usize) -> Self {
         self.remote_bytes_max = bytes;
+        self
+    }
+
+    /// How many of the newest changes each tracker remembers for other nodes: 8,192, and none that is older than
+    /// twenty heartbeats. A node that missed older ones is sent all that is there instead.
+    pub fn changes_max(mut self, changes: usize) -> Self {
+        self.changes_max = changes;
+        self
+    }
+
+    /// How large a message to other nodes is, about: 256 KiB. What doesn't fit goes into further ones; one meta
+    /// isn't cut in two.
+    pub fn message_bytes_max(mut self, bytes: usize) -> Self {
+        self.message_bytes_max = bytes;
         self
     }
 }

@@ -62,7 +62,7 @@ impl Tracker {
     pub fn replicate(&mut self) {
         self.remote.get_or_insert_with(|| {
             Box::new(Remote {
-                log: Log::new(self.version),
+                log: Log::new(self.version, self.options.changes_max),
                 mirrors: BTreeMap::new(),
                 bytes: 0,
                 refused: 0,
@@ -70,7 +70,8 @@ impl Tracker {
         });
     }
 
-    /// How many changes are remembered for other nodes: never more than 8,192.
+    /// How many changes are remembered for other nodes: not more than
+    /// [`PresenceOptions::changes_max`](super::PresenceOptions::changes_max).
     #[must_use]
     pub fn logged(&self) -> usize {
         self.remote.as_ref().map_or(0, |it| it.log.len())

@@ -17,8 +17,6 @@ use super::{
     peer::{Peer, Progress, Status, Step},
 };
 
-/// A state is told in messages of about this size; one change may be larger.
-const STATE_BYTES_MAX: usize = 256 * 1024;
 /// How long changes wait when others were told just before.
 const CHANGES_MS_MIN: u64 = 100;
 /// How long an answer is waited for before more is asked for, if something says that more is missing.
@@ -125,6 +123,7 @@ pub struct Replication {
     heartbeat: Duration,
     down_after: Duration,
     gone_after: Duration,
+    message_bytes_max: usize,
     peers: BTreeMap<Arc<str>, Peer>,
     /// Of each shard, the version that others were told of.
     told: Vec<u64>,
@@ -160,6 +159,7 @@ impl Replication {
             heartbeat,
             down_after,
             gone_after: options.gone_after.max(down_after),
+            message_bytes_max: options.message_bytes_max,
             peers: BTreeMap::new(),
             told: vec![0; shards],
             next_heartbeat: now,
@@ -245,9 +245,14 @@ impl Replication {
     pub fn handle_timeout<S: Shards + ?Sized>(&mut self, shards: &mut S, now: Instant) {
         let late = now.saturating_duration_since(self.poll_timeout());
         if late >= self.heartbeat {
-            // This node slept. What others said meanwhile is still on its way.
+            // This node slept. What others said meanwhile may still be on its way, so none is judged before the
+            // next heartbeat.
+            let until = now + self.heartbeat;
             for peer in self.peers.values_mut() {
-                peer.heard = (peer.heard + late).min(now);
+                let left = until.saturating_duration_since(peer.heard + self.down_after);
+                if peer.status == Status::Up {
+                    peer.heard = (peer.heard + left).min(now);
+                }
             }
         }
         self.judge_silence(shards, now);
@@ -305,7 +310,7 @@ impl Replication {
         let empty = draft.len();
         let mut next = self.telling?;
         while let Some(told) = self.told.get_mut(next) {
-            let room = STATE_BYTES_MAX.saturating_sub(draft.len());
+            let room = room(self.message_bytes_max, draft.len() - empty);
             let upto = shards.with(next, |tracker| {
                 let version = tracker.version();
                 if *told == version {
@@ -319,7 +324,7 @@ impl Replication {
             });
             let (upto, all) = upto.unwrap_or((*told, true));
             *told = upto;
-            if !all || draft.len() >= STATE_BYTES_MAX {
+            if !all || draft.len() - empty >= self.message_bytes_max {
                 break;
             }
             next += 1;
@@ -574,19 +579,17 @@ impl Replication {
             let Ok(shard) = usize::try_from(want.shard) else {
                 continue;
             };
-            let room = STATE_BYTES_MAX.saturating_sub(draft.len());
-            if room == 0 {
+            if draft.len() - empty >= self.message_bytes_max {
                 break;
             }
             shards.with(shard, |it| {
-                let delta = it.write_delta(want.shard, want.have, room, &mut draft);
-                let after = if delta.is_some() {
-                    want.cursor
-                } else {
-                    Some(0)
-                };
+                let room = |draft: &Draft| room(self.message_bytes_max, draft.len() - empty);
+                let bytes = room(&draft);
+                let delta = it.write_delta(want.shard, want.have, bytes, &mut draft);
+                let after = if delta.is_some() { want.cursor } else { Some(0) };
                 if let Some(after) = after {
-                    it.write_range(want.shard, after, room, &mut draft);
+                    let bytes = room(&draft);
+                    it.write_range(want.shard, after, bytes, &mut draft);
                 }
             });
         }
@@ -599,6 +602,11 @@ impl Replication {
     fn event(&mut self, event: ReplicaEvent) {
         self.outputs.push_back(Output::Event(event));
     }
+}
+
+/// How many bytes a message has room for: always for one change.
+fn room(max: usize, used: usize) -> usize {
+    max.saturating_sub(used).max(1)
 }
 
 /// Shows what was hidden of one shard of a node.
