@@ -42,7 +42,7 @@ fn number(variable: &str) -> Option<u64> {
 
 fn simulate(seed: u64, trace: bool) {
     let mut chaos = Chaos::new(seed, trace);
-    let end = chaos.world.random.between(8, 25) * SECOND;
+    let end = chaos.world.random.between(6, 18) * SECOND;
     while chaos.world.now < end {
         chaos.step();
     }
@@ -95,8 +95,8 @@ impl Chaos {
             world,
             whole_at: 0,
             hearing_at: 0,
-            faults_permille: random.pick(&[0, 5, 20, 60]),
-            pause_max: random.pick(&[20_000, 100_000, 400_000]),
+            faults_permille: random.pick(&[0, 10, 40, 100]),
+            pause_max: random.pick(&[40_000, 150_000, 500_000]),
         };
         // Most are there from the beginning.
         for name in 0..chaos.names.len() {
