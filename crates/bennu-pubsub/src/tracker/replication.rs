@@ -586,7 +586,11 @@ impl Replication {
                 let room = |draft: &Draft| room(self.message_bytes_max, draft.len() - empty);
                 let bytes = room(&draft);
                 let delta = it.write_delta(want.shard, want.have, bytes, &mut draft);
-                let after = if delta.is_some() { want.cursor } else { Some(0) };
+                let after = if delta.is_some() {
+                    want.cursor
+                } else {
+                    Some(0)
+                };
                 if let Some(after) = after {
                     let bytes = room(&draft);
                     it.write_range(want.shard, after, bytes, &mut draft);

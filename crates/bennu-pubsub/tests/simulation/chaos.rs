@@ -37,7 +37,11 @@ fn when_the_network_heals_all_nodes_agree_with_the_truth() {
 
 fn number(variable: &str) -> Option<u64> {
     let value = env::var(variable).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{variable} is {value}, expected a number")))
+    Some(
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable} is {value}, expected a number")),
+    )
 }
 
 fn simulate(seed: u64, trace: bool) {
@@ -173,12 +177,14 @@ impl Chaos {
                 let from = random.below(self.names.len() as u64) as usize;
                 let to = random.below(self.names.len() as u64) as usize;
                 let pair = (self.names[from].0.clone(), self.names[to].0.clone());
-                self.world.say(|| format!("{} doesn't hear {}", pair.1, pair.0));
+                self.world
+                    .say(|| format!("{} doesn't hear {}", pair.1, pair.0));
                 self.world.deaf.insert(pair);
             }
             (2, _) => {
                 let outage = self.world.random.between(SECOND / 10, 9 * SECOND);
-                self.world.say(|| format!("the bus is away for {outage} us"));
+                self.world
+                    .say(|| format!("the bus is away for {outage} us"));
                 self.world.outage_until = now + outage;
             }
             (3, Some(number)) => self.world.end(number, false),

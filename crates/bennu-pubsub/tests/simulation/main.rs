@@ -11,8 +11,8 @@
     reason = "a test says so by panicking, and tells its story"
 )]
 
-mod chaos;
 mod cases;
+mod chaos;
 mod node;
 mod random;
 mod world;

@@ -130,12 +130,7 @@ impl World {
     }
 
     /// Has an owner of a node do something.
-    pub(crate) fn act(
-        &mut self,
-        number: usize,
-        act: crate::node::Act,
-        place: (u64, usize, usize),
-    ) {
+    pub(crate) fn act(&mut self, number: usize, act: crate::node::Act, place: (u64, usize, usize)) {
         if self.nodes[number].stalled_until > self.now {
             return;
         }
@@ -191,8 +186,12 @@ impl World {
         self.drain(to);
     }
 
+    pub(crate) fn instant(&self) -> Instant {
+        at(self.base, self.now)
+    }
+
     /// Takes what a node has to say.
-    fn drain(&mut self, number: usize) {
+    pub(crate) fn drain(&mut self, number: usize) {
         loop {
             let node = &mut self.nodes[number];
             let Some(output) = node.replication.poll_output(&mut node.trackers[..]) else {
@@ -224,7 +223,10 @@ impl World {
         }
         let node = &mut self.nodes[number];
         let logged: Vec<_> = node.trackers.iter().map(|it| it.logged()).collect();
-        assert!(logged.iter().all(|it| *it <= self.changes_max), "{logged:?}");
+        assert!(
+            logged.iter().all(|it| *it <= self.changes_max),
+            "{logged:?}"
+        );
         let due = node.poll_timeout();
         let due = due.saturating_duration_since(self.base).as_micros() as u64;
         if node.woken_at.is_none_or(|it| it > due) {
@@ -305,7 +307,10 @@ impl World {
             truth.extend(self.nodes[*number].truth());
         }
         let mut orders: Option<String> = None;
-        let mut names: Vec<_> = alive.iter().map(|it| self.nodes[*it].name.clone()).collect();
+        let mut names: Vec<_> = alive
+            .iter()
+            .map(|it| self.nodes[*it].name.clone())
+            .collect();
         names.sort();
         for number in alive {
             let node = &mut self.nodes[number];
@@ -342,8 +347,14 @@ impl World {
             let node = &mut self.nodes[number];
             let list = node.list();
             let followed = &node.followed;
-            let ghosts: Vec<_> = followed.iter().filter(|it| list.get(it.0) != Some(it.1)).collect();
-            let missing: Vec<_> = list.keys().filter(|it| !followed.contains_key(*it)).collect();
+            let ghosts: Vec<_> = followed
+                .iter()
+                .filter(|it| list.get(it.0) != Some(it.1))
+                .collect();
+            let missing: Vec<_> = list
+                .keys()
+                .filter(|it| !followed.contains_key(*it))
+                .collect();
             assert!(
                 ghosts.is_empty() && missing.is_empty(),
                 "the diffs of #{number} add up to more than its list: {ghosts:?}; and to less: {missing:?}"
