@@ -13,6 +13,7 @@
 
 mod cases;
 mod chaos;
+mod hostile;
 mod node;
 mod random;
 mod world;
