@@ -6,6 +6,7 @@ use axum::{
     extract::{FromRequestParts, RawPathParams},
     response::{IntoResponse, Response},
 };
+use bennu_pubsub::Interest;
 use bennu_wire::{Encoding, Framing};
 use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode, header, request::Parts};
@@ -16,7 +17,7 @@ use super::{Accept, origin, subprotocol};
 use crate::{
     ConnectInfo, Error, SocketOptions,
     params::Params,
-    runtime::{Conn, Full, Mount, Seat, caught},
+    runtime::{Conn, Driver, Full, Mount, Seat, caught},
     session::is_csrf_token,
     telemetry::{
         Refused,
@@ -191,7 +192,11 @@ pub(crate) async fn connect<T: Accept>(
     let connected = AssertUnwindSafe(async {
         find_session(options, csrf_token.as_deref(), &mut info).await;
         let socket = sockets.connect(params, &info).await?;
-        Ok(sockets.driver(socket, &conn))
+        let driver = sockets.driver(socket, &conn);
+        if let Some(interest) = interest(mount, &driver) {
+            interest.registered().await;
+        }
+        Ok(driver)
     });
     let connected = connected.catch_unwind().instrument(span);
     let connected = timeout(options.limits.connect_timeout, connected).await;
@@ -214,6 +219,13 @@ pub(crate) async fn connect<T: Accept>(
     };
     mount.counters.refuse(refused);
     Err(refusal)
+}
+
+/// What brings forced disconnects of other nodes to this socket.
+fn interest(mount: &Mount, driver: &impl Driver) -> Option<Interest> {
+    mount.pubsub.cluster()?;
+    let id = driver.inspect().id?;
+    mount.pubsub.interest(&id)
 }
 
 /// Notes the trace that the handshake belongs to, if somebody looks at traces.
