@@ -10,6 +10,7 @@
 mod diff;
 mod dot;
 mod draft;
+mod gossip;
 mod log;
 mod members;
 mod message;
@@ -31,6 +32,8 @@ use std::{
 };
 
 use bennu_wire::Topic;
+
+pub(crate) use gossip::Hub;
 
 pub use diff::{PresenceDiff, PresenceEntry, Presences};
 pub use members::Listing;

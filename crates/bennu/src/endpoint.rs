@@ -295,6 +295,7 @@ impl<A> Endpoint<A> {
     pub fn router(&self) -> Router {
         if let Some(cluster) = self.pubsub.cluster() {
             cluster.begin();
+            self.presence.begin();
         }
         self.router.clone()
     }
@@ -432,6 +433,7 @@ impl<A> Endpoint<A> {
     /// other nodes.
     pub async fn leave_cluster(&self) {
         if let Some(cluster) = self.pubsub.cluster() {
+            self.presence.leave_cluster();
             cluster.shutdown().await;
         }
     }

@@ -117,6 +117,14 @@ impl<'a> Message<'a> {
         })
     }
 
+    /// The name of the presence that a message is about, without a look at the rest.
+    pub(super) fn presence_in(bytes: &'a [u8]) -> Option<&'a str> {
+        let mut reader = Reader(bytes);
+        let format = reader.byte().ok()?;
+        reader.byte().ok()?;
+        reader.text().ok().filter(|_| format == FORMAT)
+    }
+
     /// The name of the presence that it's about.
     #[must_use]
     pub fn presence(&self) -> &'a str {

@@ -189,6 +189,11 @@ impl Replication {
         self.next_changes.get_or_insert(due);
     }
 
+    /// Tells it that other nodes can be reached, for the first time or again: a heartbeat is due.
+    pub fn handle_connected(&mut self, now: Instant) {
+        self.next_heartbeat = now;
+    }
+
     /// Tells it what a node sent, whose name the bus knows. Messages about other presences are ignored.
     pub fn handle_message<S: Shards + ?Sized>(
         &mut self,
