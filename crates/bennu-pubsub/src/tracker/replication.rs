@@ -228,7 +228,8 @@ impl Replication {
                 }
             }
             Body::Bye => {
-                if self.hear(from, start, now) {
+                // Also one that wasn't known: something that it said before may still come.
+                if self.hear(from, start, now) || self.admit(from, start, shards, now) {
                     self.forget(from, shards, now);
                 }
             }

@@ -51,6 +51,8 @@ pub(crate) struct World {
     pub(crate) sent: Vec<(usize, u8)>,
     /// Diffs since this was cleared.
     pub(crate) diffs: usize,
+    /// Whose goodbye was heard, and by whom.
+    left: HashSet<(usize, usize)>,
     /// What nodes reported.
     pub(crate) events: Vec<(usize, ReplicaEvent)>,
     pub(crate) trace: bool,
@@ -85,6 +87,7 @@ impl World {
             n: 0,
             sent: Vec::new(),
             diffs: 0,
+            left: HashSet::new(),
             events: Vec::new(),
             trace: false,
         }
@@ -174,6 +177,9 @@ impl World {
                 let name = self.nodes[from].name.clone();
                 let kind = message.get(1).copied().unwrap_or(0) as char;
                 self.say(|| format!("#{to} hears {kind} of #{from}"));
+                if kind == 'B' {
+                    self.left.insert((from, to));
+                }
                 let node = &mut self.nodes[to];
                 node.replication
                     .handle_message(&name, &message, &mut node.trackers[..], now);
@@ -215,6 +221,7 @@ impl World {
         for diff in self.nodes[number].poll_diffs() {
             self.diffs += 1;
             self.say(|| format!("#{number} diff {}", serde_json::to_string(&diff).unwrap()));
+            self.judge_joins(number, &diff);
             if self.strict {
                 // Where diffs wait for a window the node may be heard again by now.
                 self.judge_leaves(number, &diff);
@@ -255,6 +262,26 @@ impl World {
                     silence >= DOWN,
                     "{key} of #{owner} left at #{number} after {silence} us of silence"
                 );
+            }
+        }
+    }
+
+    /// Who has said goodbye isn't there any more, whatever comes late.
+    fn judge_joins(&self, number: usize, diff: &PresenceDiff) {
+        for (key, entry) in diff.joins.iter() {
+            for meta in entry.metas() {
+                let owners = self.nodes.iter().enumerate();
+                let gone = owners.filter(|(it, _)| self.left.contains(&(*it, number)));
+                for (owner, node) in gone.filter(|(_, it)| it.tracks(meta.phx_ref().as_str())) {
+                    // One that is older by its number and came later takes its place.
+                    let mut later = self.nodes.iter().skip(owner + 1);
+                    let replaced = later
+                        .any(|it| it.name == node.name && it.replica.start < node.replica.start);
+                    assert!(
+                        replaced,
+                        "{key} of #{owner} joined at #{number} after its goodbye"
+                    );
+                }
             }
         }
     }
