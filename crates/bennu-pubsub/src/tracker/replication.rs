@@ -1,8 +1,11 @@
 //! Keeps the trackers of several nodes alike.
 
+mod exchange;
+mod nodes;
+mod output;
+
 use std::{
     collections::{BTreeMap, VecDeque},
-    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,66 +13,19 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    MessageError, PresenceOptions, Replica, Tracker,
-    dot::Origin,
+    PresenceOptions, Replica, Tracker,
     draft::Draft,
-    message::{Body, Message, Sections, Versions, Wants},
-    peer::{Peer, Progress, Status, Step},
+    message::{Body, Message},
+    peer::{Peer, Status},
 };
+pub use output::{Output, ReplicaEvent, Shards};
 
 /// How long changes wait when others were told just before.
 const CHANGES_MS_MIN: u64 = 100;
-/// How long an answer is waited for before more is asked for, if something says that more is missing.
-const ANSWER_MS_MAX: u64 = 500;
+/// Longer periods are taken as this one, so that no clock runs over.
+const PERIOD_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
 /// After so many heartbeats changes are forgotten that were there so many before.
 const TRIM_BEATS: u64 = 10;
-/// Nodes that are remembered. Beyond, those that are silent longest are forgotten.
-const PEERS_MAX: usize = 1_024;
-/// How often it's said that somebody else has this node's name.
-const NAME_TAKEN_MS_MIN: u64 = 60_000;
-
-/// The trackers that a [`Replication`] keeps alike, which may be behind locks.
-pub trait Shards {
-    /// Has `act` see and change one of them. `None` when there's none of that number.
-    fn with<R>(&mut self, shard: usize, act: impl FnOnce(&mut Tracker) -> R) -> Option<R>;
-}
-
-impl Shards for [Tracker] {
-    fn with<R>(&mut self, shard: usize, act: impl FnOnce(&mut Tracker) -> R) -> Option<R> {
-        self.get_mut(shard).map(act)
-    }
-}
-
-/// What a [`Replication`] wants to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Send this to all other nodes.
-    ToAll(Bytes),
-    /// Send this to the node of that name.
-    ToNode(Arc<str>, Bytes),
-    /// Something happened that people may want to know.
-    Event(ReplicaEvent),
-}
-
-/// What happened among nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ReplicaEvent {
-    /// A node is there, for the first time or again.
-    Up(Arc<str>),
-    /// A node was silent for too long; what it tracks has left.
-    Down(Arc<str>),
-    /// A node said goodbye, was silent for very long, or started anew; nothing of it is kept.
-    Gone(Arc<str>),
-    /// Another node that runs has the name of this one, and that start number. Of two of one name others see
-    /// the one that started last.
-    NameTaken(u64),
-    /// A node sent what can't be understood.
-    Unreadable(Arc<str>, MessageError),
-    /// So many metas of a node were left out: there was no room for them
-    /// ([`PresenceOptions::remote_bytes_max`]), or they were no JSON objects.
-    Refused(Arc<str>, usize),
-}
 
 /// What one node has to say and to hear so that its trackers show what all nodes track, as pure state: it is told
 /// of messages, of changes and of the time, and asked for [`Output`]s and for the next time to call back.
@@ -151,14 +107,15 @@ impl Replication {
         options: &PresenceOptions,
         now: Instant,
     ) -> Self {
-        let heartbeat = options.heartbeat.max(Duration::from_millis(1));
-        let down_after = options.down_after.max(2 * heartbeat);
+        let heartbeat = options.heartbeat;
+        let heartbeat = heartbeat.clamp(Duration::from_millis(1), PERIOD_MAX);
+        let down_after = options.down_after.clamp(2 * heartbeat, 2 * PERIOD_MAX);
         Self {
             name: name.into(),
             replica: replica.clone(),
             heartbeat,
             down_after,
-            gone_after: options.gone_after.max(down_after),
+            gone_after: options.gone_after.clamp(down_after, 2 * PERIOD_MAX),
             message_bytes_max: options.message_bytes_max,
             peers: BTreeMap::new(),
             told: vec![0; shards],
@@ -283,7 +240,7 @@ impl Replication {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
         }
-        if let Some(changes) = self.next_changes(shards) {
+        if let Some(changes) = self.changes_message(shards) {
             return Some(Output::ToAll(changes));
         }
         if std::mem::take(&mut self.beat) {
@@ -310,340 +267,7 @@ impl Replication {
         self.telling = Some(0);
     }
 
-    /// A message of changes that others weren't told of yet, while there are some.
-    fn next_changes<S: Shards + ?Sized>(&mut self, shards: &mut S) -> Option<Bytes> {
-        let mut draft = Draft::state(&self.name, self.replica.start, false);
-        let empty = draft.len();
-        let mut next = self.telling?;
-        while let Some(told) = self.told.get_mut(next) {
-            let room = room(self.message_bytes_max, draft.len() - empty);
-            let upto = shards.with(next, |tracker| {
-                let version = tracker.version();
-                if *told == version {
-                    return (version, true);
-                }
-                match tracker.write_delta(next as u64, *told, room, &mut draft) {
-                    Some(upto) => (upto, upto == version),
-                    // There were too many: others will see it by the next heartbeat, and ask.
-                    None => (version, true),
-                }
-            });
-            let (upto, all) = upto.unwrap_or((*told, true));
-            *told = upto;
-            if !all || draft.len() - empty >= self.message_bytes_max {
-                break;
-            }
-            next += 1;
-        }
-        self.telling = (next < self.told.len()).then_some(next);
-        (draft.len() > empty).then(|| draft.finish().into())
-    }
-
-    /// Marks a node as heard; false when it isn't the replica that is believed to be that node.
-    fn hear(&mut self, from: &str, start: u64, now: Instant) -> bool {
-        let Some(peer) = self.peers.get_mut(from) else {
-            return false;
-        };
-        if peer.start != start || peer.status == Status::Left {
-            return false;
-        }
-        peer.heard = now;
-        if peer.status == Status::Down {
-            peer.status = Status::Up;
-            self.greet(from);
-        }
-        true
-    }
-
-    /// Tells a node that has just been heard of what there is here, so that it needn't wait for it.
-    fn greet(&mut self, node: &str) {
-        let node: Arc<str> = node.into();
-        self.event(ReplicaEvent::Up(node.clone()));
-        let heartbeat = self.own_heartbeat();
-        self.outputs.push_back(Output::ToNode(node, heartbeat));
-    }
-
-    fn hear_heartbeat<S: Shards + ?Sized>(
-        &mut self,
-        from: &str,
-        start: u64,
-        versions: Versions<'_>,
-        shards: &mut S,
-        now: Instant,
-    ) {
-        if versions.count() != self.told.len() {
-            let error = MessageError::Unexpected("number of shards");
-            return self.event(ReplicaEvent::Unreadable(from.into(), error));
-        }
-        if !self.hear(from, start, now) && !self.admit(from, start, shards, now) {
-            return;
-        }
-        let Some(peer) = self.peers.get_mut(from) else {
-            return;
-        };
-        for ((shard, progress), version) in peer.shards.iter_mut().enumerate().zip(versions) {
-            progress.target = progress.target.max(version.unwrap_or(0));
-            if progress.want(shard).is_none() {
-                show(shard, progress, peer.origin, shards, now);
-            }
-        }
-        self.ask(from, now);
-    }
-
-    /// A replica that isn't believed to be its node so far: whether it is from now on.
-    ///
-    /// Of two replicas of one node the one that started later is the node. One that says it started earlier is
-    /// believed when nothing was heard of the other for long: then it is its clock that is wrong.
-    fn admit<S: Shards + ?Sized>(
-        &mut self,
-        from: &str,
-        start: u64,
-        shards: &mut S,
-        now: Instant,
-    ) -> bool {
-        if let Some(known) = self.peers.get(from) {
-            let silent = known.heard + self.down_after <= now;
-            if start == known.start || start < known.start && !silent {
-                return false;
-            }
-            if known.status != Status::Left {
-                self.forget(from, shards, now);
-            }
-            self.peers.remove(from);
-        }
-        if self.peers.len() >= PEERS_MAX && !self.make_room(shards, now) {
-            return false;
-        }
-        let Some(origin) = self.free_origin() else {
-            return false;
-        };
-        let replica = Replica {
-            node: from.into(),
-            start,
-        };
-        for shard in 0..self.told.len() {
-            shards.with(shard, |it| it.begin_mirror(origin, &replica));
-        }
-        let peer = Peer {
-            start,
-            origin,
-            status: Status::Up,
-            heard: now,
-            asked: None,
-            shards: self.told.iter().map(|_| Progress::default()).collect(),
-        };
-        self.peers.insert(from.into(), peer);
-        self.greet(from);
-        true
-    }
-
-    /// Forgets the node that is silent longest, if any is.
-    fn make_room<S: Shards + ?Sized>(&mut self, shards: &mut S, now: Instant) -> bool {
-        let silent = self.peers.iter().filter(|(_, it)| it.status != Status::Up);
-        let Some((node, peer)) = silent.min_by_key(|(_, it)| it.heard) else {
-            return false;
-        };
-        let (node, status) = (node.clone(), peer.status);
-        if status != Status::Left {
-            self.forget(&node, shards, now);
-        }
-        self.peers.remove(&node).is_some()
-    }
-
-    fn free_origin(&self) -> Option<Origin> {
-        let taken: Vec<_> = self.peers.values().map(|it| it.origin).collect();
-        (1..Origin::MAX).find(|it| !taken.contains(it))
-    }
-
-    /// Another node that says it's this one, or an echo.
-    fn hear_own_name(&mut self, start: u64, now: Instant) {
-        let pause = Duration::from_millis(NAME_TAKEN_MS_MIN);
-        let said = self.name_taken.is_some_and(|it| now < it + pause);
-        if start != self.replica.start && !said {
-            self.name_taken = Some(now);
-            self.event(ReplicaEvent::NameTaken(start));
-        }
-    }
-
-    fn judge_silence<S: Shards + ?Sized>(&mut self, shards: &mut S, now: Instant) {
-        let silent: Vec<_> = self
-            .peers
-            .iter()
-            .filter(|(_, it)| it.heard + self.down_after <= now)
-            .map(|(node, peer)| (node.clone(), peer.status, peer.heard))
-            .collect();
-        for (node, status, heard) in silent {
-            let gone = heard + self.gone_after <= now;
-            match status {
-                Status::Up => {
-                    let Some(peer) = self.peers.get_mut(&node) else {
-                        continue;
-                    };
-                    peer.status = Status::Down;
-                    for (shard, progress) in peer.shards.iter_mut().enumerate() {
-                        progress.hidden = true;
-                        shards.with(shard, |it| it.hide(peer.origin, now));
-                    }
-                    self.event(ReplicaEvent::Down(node));
-                }
-                Status::Down if gone => {
-                    self.forget(&node, shards, now);
-                    self.peers.remove(&node);
-                }
-                Status::Left if gone => drop(self.peers.remove(&node)),
-                Status::Down | Status::Left => {}
-            }
-        }
-    }
-
-    /// Drops what a node tracks. That it was there is remembered, since messages of its may still be on their
-    /// way.
-    fn forget<S: Shards + ?Sized>(&mut self, node: &str, shards: &mut S, now: Instant) {
-        let Some(peer) = self.peers.get_mut(node) else {
-            return;
-        };
-        peer.status = Status::Left;
-        peer.shards = Vec::new();
-        let origin = std::mem::take(&mut peer.origin);
-        for shard in 0..self.told.len() {
-            shards.with(shard, |it| it.end_mirror(origin, now));
-        }
-        self.event(ReplicaEvent::Gone(node.into()));
-    }
-
-    fn take_in<S: Shards + ?Sized>(
-        &mut self,
-        from: &str,
-        answer: bool,
-        sections: Sections<'_>,
-        shards: &mut S,
-        now: Instant,
-    ) {
-        let Some(peer) = self.peers.get_mut(from) else {
-            return;
-        };
-        let origin = peer.origin;
-        let mut refused = 0;
-        for section in sections.flatten() {
-            let shard = usize::try_from(section.shard).unwrap_or(usize::MAX);
-            let Some(progress) = peer.shards.get_mut(shard) else {
-                continue;
-            };
-            let hidden = progress.hidden;
-            let (span, changes) = (section.span, section.changes);
-            let taken = match progress.step(span) {
-                Step::Ignore => None,
-                Step::Delta { have, gone } => shards.with(shard, |it| {
-                    it.apply_delta((origin, hidden), have, changes, gone, now);
-                    it.take_refused()
-                }),
-                Step::Range { after, upto, gone } => shards.with(shard, |it| {
-                    it.apply_range((origin, hidden), (after, upto), changes, gone, now);
-                    it.take_refused()
-                }),
-            };
-            let Some(left_out) = taken else { continue };
-            refused += left_out;
-            progress.end(span);
-            if answer {
-                peer.asked = None;
-            }
-        }
-        if refused > 0 {
-            self.event(ReplicaEvent::Refused(from.into(), refused));
-        }
-    }
-
-    /// Asks a node for what is missing, unless it was asked just before.
-    fn ask(&mut self, node: &str, now: Instant) {
-        let Some((node, peer)) = self.peers.get_key_value(node) else {
-            return;
-        };
-        let patience = Duration::from_millis(ANSWER_MS_MAX);
-        if peer.asked.is_some_and(|it| now < it + patience) {
-            return;
-        }
-        let progress = peer.shards.iter().enumerate();
-        let mut wants = progress.filter_map(|(shard, it)| it.want(shard)).peekable();
-        if wants.peek().is_none() {
-            return;
-        }
-        let ask = Draft::ask(&self.name, self.replica.start, peer.start, wants);
-        let node = node.clone();
-        if let Some(peer) = self.peers.get_mut(&node) {
-            peer.asked = Some(now);
-        }
-        let ask = Output::ToNode(node, ask.finish().into());
-        self.outputs.push_back(ask);
-    }
-
-    /// Sends a node some of what it lacks: one message, and when that has come it asks for more.
-    fn answer<S: Shards + ?Sized>(&mut self, node: &str, wants: Wants<'_>, shards: &mut S) {
-        let mut draft = Draft::state(&self.name, self.replica.start, true);
-        let empty = draft.len();
-        for want in wants.flatten() {
-            let Ok(shard) = usize::try_from(want.shard) else {
-                continue;
-            };
-            if draft.len() - empty >= self.message_bytes_max {
-                break;
-            }
-            shards.with(shard, |it| {
-                let room = |draft: &Draft| room(self.message_bytes_max, draft.len() - empty);
-                let bytes = room(&draft);
-                let delta = it.write_delta(want.shard, want.have, bytes, &mut draft);
-                let after = if delta.is_some() {
-                    want.cursor
-                } else {
-                    Some(0)
-                };
-                if let Some(after) = after {
-                    let bytes = room(&draft);
-                    it.write_range(want.shard, after, bytes, &mut draft);
-                }
-            });
-        }
-        if draft.len() > empty {
-            let answer = Output::ToNode(node.into(), draft.finish().into());
-            self.outputs.push_back(answer);
-        }
-    }
-
     fn event(&mut self, event: ReplicaEvent) {
         self.outputs.push_back(Output::Event(event));
-    }
-}
-
-/// How many bytes a message has room for: always for one change.
-fn room(max: usize, used: usize) -> usize {
-    max.saturating_sub(used).max(1)
-}
-
-/// Shows what was hidden of one shard of a node.
-fn show<S: Shards + ?Sized>(
-    shard: usize,
-    progress: &mut Progress,
-    origin: Origin,
-    shards: &mut S,
-    now: Instant,
-) {
-    if std::mem::take(&mut progress.hidden) {
-        shards.with(shard, |it| it.show(origin, now));
-    }
-}
-
-impl fmt::Display for ReplicaEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Up(node) => write!(f, "node {node} is up"),
-            Self::Down(node) => write!(f, "node {node} is down: it hasn't been heard for a while"),
-            Self::Gone(node) => write!(f, "node {node} is gone"),
-            Self::NameTaken(start) => write!(
-                f,
-                "another node has this one's name, and the start number {start}"
-            ),
-            Self::Unreadable(node, error) => write!(f, "node {node} sent nonsense: {error}"),
-            Self::Refused(node, metas) => write!(f, "{metas} metas of node {node} were left out"),
-        }
     }
 }
