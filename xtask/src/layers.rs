@@ -39,6 +39,16 @@ const LAYERS: &[Layer] = &[
         ours: &["bennu-wire"],
         never: &["axum", "hyper", "hyper-util", "tower"],
     },
+    Layer {
+        name: "bennu-redis",
+        ours: &["bennu-pubsub", "bennu-wire"],
+        never: &["axum", "hyper", "hyper-util", "tower"],
+    },
+    Layer {
+        name: "bennu-nats",
+        ours: &["bennu-pubsub", "bennu-wire"],
+        never: &["axum", "hyper", "hyper-util", "tower"],
+    },
 ];
 
 /// The events that only the session knows.

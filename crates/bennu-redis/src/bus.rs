@@ -8,7 +8,8 @@ use std::{
 };
 
 use bennu_pubsub::{
-    Adapter, AdapterHealth, BusHub, Link, NameError, Registration, Subject, SubjectNames,
+    Adapter, AdapterHealth, BusHub, Link, NameError, NotConnected, Registration, Subject,
+    SubjectNames,
 };
 use bytes::Bytes;
 use redis::{ConnectionInfo, IntoConnectionInfo, RedisError};
@@ -16,6 +17,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     RedisOptions,
+    cluster::RedisCluster,
     rendezvous::choose,
     shard::{Flavour, Shard, ended},
 };
@@ -40,11 +42,18 @@ use crate::{
 pub struct RedisBus {
     names: SubjectNames,
     hub: Arc<BusHub>,
-    shards: Vec<Arc<Shard>>,
-    /// In the order of the shards.
-    addresses: Vec<String>,
+    servers: Servers,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     options: RedisOptions,
+}
+
+enum Servers {
+    Independent {
+        shards: Vec<Arc<Shard>>,
+        /// In the order of the shards.
+        addresses: Vec<String>,
+    },
+    Cluster(Arc<RedisCluster>),
 }
 
 impl RedisBus {
@@ -102,15 +111,42 @@ impl RedisBus {
         Ok(Self {
             names,
             hub,
-            shards,
-            addresses,
+            servers: Servers::Independent { shards, addresses },
             tasks: Mutex::default(),
             options,
         })
     }
 
-    fn shard(&self, channel: &str) -> Option<&Arc<Shard>> {
-        self.shards.get(choose(&self.addresses, channel))
+    /// A bus over a Redis Cluster of version 7 or newer, with sharded pub/sub: a message goes to the server that has its
+    /// partition's slot, and to no other. Any servers of it will do; the first one's credentials and TLS are used for
+    /// all.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, a URL is none, or the prefix can't be one.
+    pub fn cluster<U: IntoConnectionInfo>(
+        urls: impl IntoIterator<Item = U>,
+        options: RedisOptions,
+    ) -> Result<Self, RedisBusError> {
+        let names = SubjectNames::new(&options.prefix).map_err(RedisBusError::Prefix)?;
+        let infos = urls
+            .into_iter()
+            .map(IntoConnectionInfo::into_connection_info);
+        let infos: Vec<ConnectionInfo> = infos
+            .collect::<Result<_, _>>()
+            .map_err(RedisBusError::Url)?;
+        if infos.is_empty() {
+            return Err(RedisBusError::Servers(0));
+        }
+        let hub = Arc::new(BusHub::default());
+        let cluster = RedisCluster::new(infos, names.clone(), options.clone(), hub.clone());
+        Ok(Self {
+            names,
+            hub,
+            servers: Servers::Cluster(Arc::new(cluster)),
+            tasks: Mutex::default(),
+            options,
+        })
     }
 
     fn tasks(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
@@ -121,43 +157,67 @@ impl RedisBus {
 impl Adapter for RedisBus {
     fn start(&self, link: Arc<dyn Link>) {
         self.hub.start(link);
-        let tasks = self.shards.iter().map(|it| tokio::spawn(it.clone().run()));
-        self.tasks().extend(tasks);
+        match &self.servers {
+            Servers::Independent { shards, .. } => {
+                let tasks = shards.iter().map(|it| tokio::spawn(it.clone().run()));
+                self.tasks().extend(tasks);
+            }
+            Servers::Cluster(cluster) => self.tasks().push(tokio::spawn(cluster.clone().run())),
+        }
     }
 
     fn publish(&self, subject: &Subject, message: Bytes) {
-        let channel = self.names.name(subject);
-        if let Some(shard) = self.shard(&channel) {
-            shard.publish(channel.into(), message);
+        let channel: Arc<str> = self.names.name(subject).into();
+        match &self.servers {
+            Servers::Independent { .. } => {
+                if let Some(shard) = self.servers.shard(&channel) {
+                    shard.publish(channel, message);
+                }
+            }
+            Servers::Cluster(cluster) => cluster.publish(channel, message),
         }
     }
 
     fn subscribe(&self, subject: &Subject) -> Registration {
         let channel: Arc<str> = self.names.name(subject).into();
-        match self.shard(&channel) {
-            Some(shard) => shard.want(&channel),
-            None => Box::pin(async { Err(bennu_pubsub::NotConnected) }),
+        match &self.servers {
+            Servers::Independent { .. } => match self.servers.shard(&channel) {
+                Some(shard) => shard.want(&channel),
+                None => Box::pin(async { Err(NotConnected) }),
+            },
+            Servers::Cluster(cluster) => cluster.want(&channel),
         }
     }
 
     fn unsubscribe(&self, subject: &Subject) {
         let channel = self.names.name(subject);
-        if let Some(shard) = self.shard(&channel) {
-            shard.unwant(&channel);
+        match &self.servers {
+            Servers::Independent { .. } => {
+                if let Some(shard) = self.servers.shard(&channel) {
+                    shard.unwant(&channel);
+                }
+            }
+            Servers::Cluster(cluster) => cluster.unwant(&channel),
         }
     }
 
     fn health(&self) -> AdapterHealth {
-        let lost = self.shards.iter().map(|it| it.queue.lost()).sum();
-        let queued_bytes = self.shards.iter().map(|it| it.queue.bytes()).sum();
+        let (lost, queued_bytes) = match &self.servers {
+            Servers::Independent { shards, .. } => (
+                shards.iter().map(|it| it.queue.lost()).sum(),
+                shards.iter().map(|it| it.queue.bytes()).sum(),
+            ),
+            Servers::Cluster(cluster) => (cluster.lost(), cluster.queued_bytes()),
+        };
         self.hub.health(lost, queued_bytes)
     }
 
     fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        for shard in &self.shards {
-            shard.end();
+        let mut tasks = std::mem::take(&mut *self.tasks());
+        match &self.servers {
+            Servers::Independent { shards, .. } => shards.iter().for_each(|it| it.end()),
+            Servers::Cluster(cluster) => tasks.extend(cluster.end()),
         }
-        let tasks = std::mem::take(&mut *self.tasks());
         let time_max = self.options.answer_time_max;
         Box::pin(async move {
             for task in tasks {
@@ -167,9 +227,23 @@ impl Adapter for RedisBus {
     }
 }
 
+impl Servers {
+    /// The one of several independent servers that a channel is on.
+    fn shard(&self, channel: &str) -> Option<&Arc<Shard>> {
+        match self {
+            Self::Independent { shards, addresses } => shards.get(choose(addresses, channel)),
+            Self::Cluster(_) => None,
+        }
+    }
+}
+
 impl Drop for RedisBus {
     fn drop(&mut self) {
-        for task in self.tasks().drain(..) {
+        let mut tasks = std::mem::take(&mut *self.tasks());
+        if let Servers::Cluster(cluster) = &self.servers {
+            tasks.extend(cluster.end());
+        }
+        for task in tasks {
             task.abort();
         }
     }
@@ -178,7 +252,7 @@ impl Drop for RedisBus {
 impl fmt::Debug for RedisBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisBus")
-            .field("servers", &self.addresses)
+            .field("prefix", &self.options.prefix)
             .field("connected", &self.hub.is_connected())
             .finish_non_exhaustive()
     }

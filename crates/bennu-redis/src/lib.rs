@@ -19,9 +19,11 @@
 
 mod bus;
 mod channels;
+mod cluster;
 mod options;
 mod rendezvous;
 mod shard;
+mod slots;
 
 pub use bus::{RedisBus, RedisBusError};
 pub use options::RedisOptions;

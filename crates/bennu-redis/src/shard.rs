@@ -54,11 +54,9 @@ pub(crate) struct Shard {
 /// Why a connection ended.
 enum Broken {
     Redis(RedisError),
-    /// The other end is gone.
+    /// The other end is gone; or it ended a subscription by itself, as when a slot moves. The library takes that for the
+    /// answer to something else, so nothing that this connection says can be relied on.
     Gone,
-    /// The server ended a subscription by itself, as when a slot moves. The library takes that for the answer to
-    /// something else, so nothing that this connection says can be relied on.
-    Unasked,
     /// It's for another server.
     Moved,
 }
@@ -160,7 +158,7 @@ impl Shard {
                 tracing::warn!(server = self.name, %error, "lost the connection to Redis");
             }
             Broken::Gone => tracing::warn!(server = self.name, "lost the connection to Redis"),
-            Broken::Unasked | Broken::Moved => {
+            Broken::Moved => {
                 tracing::info!(server = self.name, "channels moved to other servers");
             }
         }
@@ -258,7 +256,7 @@ impl Served<'_> {
             tokio::select! {
                 () = shard.wake.notified() => {}
                 () = shard.queue.wait() => {}
-                () = broken.notified() => return Err(shard.why()),
+                () = broken.notified() => return Err(Broken::Gone),
                 _ = ending.changed() => {}
                 () = tokio::time::sleep(shard.options.answer_time_max) => {
                     let ping = redis::cmd("PING");
@@ -300,7 +298,7 @@ impl Served<'_> {
         };
         let answers = tokio::select! {
             answers = connection.req_packed_commands(&pipeline, 0, count) => answers.map_err(Broken::Redis)?,
-            () = broken.notified() => return Err(shard.why()),
+            () = broken.notified() => return Err(Broken::Gone),
         };
         let mut refused = None;
         let mut answers = answers.into_iter();
@@ -323,15 +321,6 @@ impl Served<'_> {
             Some(error) if error.code() == "MOVED" => Err(Broken::Moved),
             // Without permission, or without memory: to come again may help, and the log says what it's about.
             Some(error) => Err(Broken::Redis(error.into())),
-        }
-    }
-}
-
-impl Shard {
-    fn why(&self) -> Broken {
-        match self.flavour {
-            Flavour::Plain => Broken::Gone,
-            Flavour::Sharded => Broken::Unasked,
         }
     }
 }

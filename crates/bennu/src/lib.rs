@@ -79,6 +79,8 @@ mod guides {
     struct Testing;
     #[doc = include_str!("../../../docs/telemetry.md")]
     struct Telemetry;
+    #[doc = include_str!("../../../docs/cluster.md")]
+    struct Cluster;
     #[doc = include_str!("../../../docs/deployment.md")]
     struct Deployment;
     #[doc = include_str!("../../../docs/writing-a-client.md")]

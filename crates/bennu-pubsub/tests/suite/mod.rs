@@ -59,7 +59,7 @@ macro_rules! suite {
         $(
             #[tokio::test]
             async fn $test() {
-                crate::suite::$test($bus).await;
+                $crate::suite::$test($bus).await;
             }
         )*
     };

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read},
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -15,7 +15,7 @@ static SERVERS: AtomicU32 = AtomicU32::new(0);
 /// A program that runs while this lives.
 pub(crate) struct Server {
     program: &'static str,
-    args: Vec<String>,
+    pub(crate) args: Vec<String>,
     ready: &'static str,
     pub(crate) port: u16,
     folder: PathBuf,
@@ -31,7 +31,8 @@ impl Server {
         args: impl Fn(u16, &str) -> Vec<String>,
     ) -> Self {
         let number = SERVERS.fetch_add(1, Ordering::Relaxed);
-        let folder = format!("bennu-{program}-{}-{number}", std::process::id());
+        let name = Path::new(program).file_name().unwrap().to_string_lossy();
+        let folder = format!("bennu-{name}-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(folder);
         // Somebody else may take a port between finding it and using it: then another will do.
         for _ in 0..10 {
@@ -110,7 +111,7 @@ impl Drop for Server {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     listener.local_addr().unwrap().port()
 }

@@ -6,7 +6,6 @@ use axum::{
     extract::{FromRequestParts, RawPathParams},
     response::{IntoResponse, Response},
 };
-use bennu_pubsub::Interest;
 use bennu_wire::{Encoding, Framing};
 use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode, header, request::Parts};
@@ -192,11 +191,7 @@ pub(crate) async fn connect<T: Accept>(
     let connected = AssertUnwindSafe(async {
         find_session(options, csrf_token.as_deref(), &mut info).await;
         let socket = sockets.connect(params, &info).await?;
-        let driver = sockets.driver(socket, &conn);
-        if let Some(interest) = interest(mount, &driver) {
-            interest.registered().await;
-        }
-        Ok(driver)
+        Ok(reachable(mount, sockets.driver(socket, &conn)).await)
     });
     let connected = connected.catch_unwind().instrument(span);
     let connected = timeout(options.limits.connect_timeout, connected).await;
@@ -221,11 +216,14 @@ pub(crate) async fn connect<T: Accept>(
     Err(refusal)
 }
 
-/// What brings forced disconnects of other nodes to this socket.
-fn interest(mount: &Mount, driver: &impl Driver) -> Option<Interest> {
-    mount.pubsub.cluster()?;
-    let id = driver.inspect().id?;
-    mount.pubsub.interest(&id)
+/// A socket that forced disconnects of other nodes reach.
+async fn reachable<D: Driver>(mount: &Mount, driver: D) -> D {
+    let cluster = mount.pubsub.cluster();
+    let id = cluster.and_then(|_| driver.inspect().id);
+    if let Some(interest) = id.and_then(|id| mount.pubsub.interest(&id)) {
+        interest.registered().await;
+    }
+    driver
 }
 
 /// Notes the trace that the handshake belongs to, if somebody looks at traces.

@@ -428,7 +428,7 @@ async fn losses_are_counted() {
     let mut old = Client::connect_to(&endpoint, path, &[]).await;
     old.ask(json!({"topic": "room:old", "event": "phx_join", "payload": {}, "ref": "1"}))
         .await;
-    endpoint.broadcast("room:old", "x", &bennu::Bytes::from("binary"));
+    endpoint.broadcast("room:old", "x", &Bytes::from("binary"));
     check(&endpoint, "bennu_broadcasts_skipped_total", &[SOCKET], 1).await;
 }
 
