@@ -147,3 +147,113 @@ impl Progress {
         self.hidden = false;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Progress, Span, Step};
+
+    /// What becomes of sections, one after the other: `d 1-3` is a delta, `r 0-5@9` a range as of 9, and `d 1-3 x2` a
+    /// delta in which version 2 went. Behind `=>` stands what is taken in, and then what is wanted.
+    #[track_caller]
+    fn check(script: &str) {
+        let mut progress = Progress::default();
+        for line in script.lines().map(str::trim).filter(|it| !it.is_empty()) {
+            let (section, expected) = line.split_once(" => ").unwrap();
+            let mut words = section.split([' ', '-', '@']);
+            let kind = words.next().unwrap();
+            let mut numbers = words.filter_map(|it| it.parse().ok());
+            let mut number = || numbers.next().unwrap();
+            let span = if kind == "d" {
+                Span::Delta {
+                    from: number(),
+                    to: number(),
+                }
+            } else {
+                Span::Range {
+                    after: number(),
+                    upto: number(),
+                    at: number(),
+                }
+            };
+            let went = section.split_once(" x");
+            let went = went.map(|(_, it)| it.parse::<u64>().unwrap());
+            let (taken, found) = match progress.step(span) {
+                Step::Ignore => (false, "nothing".to_owned()),
+                Step::Delta { have, gone } => {
+                    let syncing = gone.map(|it| it.extend(went)).is_some();
+                    (
+                        true,
+                        format!("after {have}{}", if syncing { "+" } else { "" }),
+                    )
+                }
+                Step::Range { after, upto, gone } => {
+                    let mut gone: Vec<_> = gone.iter().collect();
+                    gone.sort();
+                    (true, format!("{after}-{upto} without {gone:?}"))
+                }
+            };
+            if taken {
+                progress.end(span);
+            }
+            let want = progress.want(0).map(|it| match it.cursor {
+                Some(cursor) => format!(", wants {}:{cursor}", it.have),
+                None => format!(", wants {}", it.have),
+            });
+            assert_eq!(
+                format!("{found}{}", want.unwrap_or_default()),
+                expected,
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn changes_are_taken_in_where_they_follow() {
+        check(
+            "
+            d 0-3 => after 0
+            d 0-3 => nothing
+            d 1-3 => nothing
+            d 5-6 => nothing, wants 3
+            d 2-5 => after 3, wants 5
+            d 5-6 => after 5
+            ",
+        );
+    }
+
+    #[test]
+    fn ranges_are_taken_in_where_they_follow_and_without_what_went_meanwhile() {
+        check(
+            "
+            d 7-9 => nothing, wants 0
+            r 4-6@9 => nothing, wants 0
+            r 0-4@9 => 0-4 without [], wants 9:4
+            r 0-4@9 => nothing, wants 9:4
+            r 6-8@9 => nothing, wants 9:4
+            d 9-12 x6 => after 9+, wants 12:4
+            r 4-6@10 => 4-6 without [6], wants 12:6
+            r 4-6@10 => nothing, wants 12:6
+            r 6-15@15 => 6-15 without [6], wants 12
+            r 6-15@15 => nothing, wants 12
+            d 12-15 => after 12
+            ",
+        );
+    }
+
+    #[test]
+    fn a_state_that_is_begun_anew_takes_in_nothing_older() {
+        check(
+            "
+            r 0-4@9 => 0-4 without [], wants 9:4
+            d 9-10 x2 => after 9+, wants 10:4
+            d 14-20 => nothing, wants 10:4
+            r 0-4@20 => 0-4 without [], wants 20:4
+            r 4-6@19 => nothing, wants 20:4
+            r 4-6@20 => 4-6 without [], wants 20:6
+            r 0-4@20 => nothing, wants 20:6
+            r 6-20@20 => 6-20 without []
+            r 0-4@20 => nothing
+            ",
+        );
+    }
+}

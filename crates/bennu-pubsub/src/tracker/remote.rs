@@ -23,7 +23,7 @@ use super::{
 };
 
 /// What a mirrored meta costs beside its texts, roughly.
-const META_BYTES: usize = 200;
+const META_BYTES: usize = 280;
 
 /// What a tracker has for the sake of other nodes.
 #[derive(Debug)]
