@@ -26,6 +26,8 @@ use crate::{Cluster, NodeId, Service, ServiceTag};
 const MAIL_BYTES_MAX: usize = 64 << 20;
 /// Messages that are handled before others have their turn.
 const MAIL_AT_ONCE: usize = 64;
+/// And their bytes: some milliseconds' work.
+const MAIL_BYTES_AT_ONCE: usize = 256 * 1024;
 /// What a message costs beside its bytes, roughly.
 const NOTE_BYTES: usize = 100;
 /// Nodes whose last start is remembered.
@@ -93,7 +95,7 @@ impl Service for Hub {
 
     fn connected(&self) {
         let presences = self.presences.read();
-        let presences = presences.unwrap_or_else(PoisonError::into_inner);
+        let presences = presences.unwrap_or_else(PoisonError::into_inner).clone();
         for gossip in presences.iter().filter_map(|(_, it)| it.upgrade()) {
             gossip.connected.store(true, Ordering::Release);
             gossip.wake.notify_one();
@@ -212,11 +214,14 @@ impl Gossip {
         post: &mut Post,
     ) -> bool {
         let mut more = true;
-        for _ in 0..MAIL_AT_ONCE {
+        let (mut messages, mut bytes) = (0, 0);
+        while messages < MAIL_AT_ONCE && bytes < MAIL_BYTES_AT_ONCE {
             let Some((from, message)) = self.next() else {
                 more = false;
                 break;
             };
+            messages += 1;
+            bytes += message.len();
             replication.handle_message(from.name.as_str(), &message, trackers, now());
             post.know(from);
             post.send(replication, trackers);
