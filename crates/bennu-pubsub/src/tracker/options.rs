@@ -105,7 +105,7 @@ impl PresenceOptions {
     }
 
     /// How much of what other nodes track is mirrored in each of the 32 trackers of a [`Roster`](super::Roster):
-    /// 128 MiB, about a third of a million metas. More isn't seen on this node, and that is said by a
+    /// 128 MiB, about 400,000 metas. More isn't seen on this node, and that is said by a
     /// [`ReplicaEvent::Refused`](super::ReplicaEvent).
     pub fn remote_bytes_max(mut self, bytes: usize) -> Self {
         self.remote_bytes_max = bytes;

@@ -118,6 +118,22 @@ fn who_was_out_of_reach_is_back_when_it_is_heard_without_being_sent_again() {
 }
 
 #[test]
+fn who_was_out_of_reach_within_one_window_is_there_after_it() {
+    let window = Duration::from_secs(30);
+    let mut world = cluster(&["a", "b"], options().window(window).window_members_min(1));
+    // Told once more of who they know, clients don't mind.
+    world.strict = false;
+    let now = world.now;
+    world.outage_until = now + 8 * SECOND;
+    world.run_until(now + 7 * SECOND);
+    assert_eq!([0, 1].map(|it| shown(&mut world, it)), [1, 1]);
+    world.run_until(now + 10 * SECOND);
+    assert_eq!([0, 1].map(|it| shown(&mut world, it)), [2, 2]);
+    world.run_until(now + 70 * SECOND);
+    world.check_followed();
+}
+
+#[test]
 fn who_says_goodbye_is_gone_at_once() {
     let mut world = cluster(&["a", "b", "c"], options());
     let now = world.now;
