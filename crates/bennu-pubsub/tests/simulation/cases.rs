@@ -118,6 +118,24 @@ fn who_was_out_of_reach_is_back_when_it_is_heard_without_being_sent_again() {
 }
 
 #[test]
+fn who_changed_while_out_of_reach_comes_back_as_it_is_now() {
+    let mut world = cluster(&["a", "b"], options());
+    world.act(0, Act::Track, (1, 0, 1));
+    world.run_until(world.now + SECOND);
+    world.outage_until = world.now + 20 * SECOND;
+    world.run_until(world.now + 10 * SECOND);
+    world.act(0, Act::Untrack, (1, 0, 1));
+    world.act(0, Act::Track, (2, 0, 2));
+    world.run_until(world.outage_until);
+    assert_eq!([0, 1].map(|it| shown(&mut world, it)), [3, 1]);
+    world.diffs = 0;
+    world.run_until(world.now + 2 * HEARTBEAT);
+    assert_eq!(world.disagreement(), None);
+    // Nobody is shown who has left meanwhile: one diff each has all.
+    assert_eq!(world.diffs, 2);
+}
+
+#[test]
 fn who_was_out_of_reach_within_one_window_is_there_after_it() {
     let window = Duration::from_secs(30);
     let mut world = cluster(&["a", "b"], options().window(window).window_members_min(1));

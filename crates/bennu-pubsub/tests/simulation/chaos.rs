@@ -3,6 +3,8 @@
 use std::{
     env,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
     time::Duration,
 };
 
@@ -27,12 +29,25 @@ fn when_the_network_heals_all_nodes_agree_with_the_truth() {
         return simulate(seed, true);
     }
     let seeds = number("SIMULATION_SEEDS").unwrap_or(SEEDS);
-    for seed in 0..seeds {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| simulate(seed, false))) {
-            println!("seed {seed} failed; SIMULATION_SEED={seed} tells how");
-            resume_unwind(panic);
+    let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
+    let next = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..threads.min(8) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds {
+                        break;
+                    }
+                    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| simulate(seed, false))) {
+                        println!("seed {seed} failed; SIMULATION_SEED={seed} tells how");
+                        next.store(seeds, Ordering::Relaxed);
+                        resume_unwind(panic);
+                    }
+                }
+            });
         }
-    }
+    });
 }
 
 fn number(variable: &str) -> Option<u64> {

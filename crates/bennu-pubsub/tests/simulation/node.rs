@@ -1,7 +1,7 @@
 //! One node of a simulated cluster, and what a client of it knows that heard every diff.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Node {
     pub(crate) replication: Replication,
     /// What is tracked here: owner, topic, key; ref and what the meta says.
     pub(crate) tracked: BTreeMap<(u64, usize, usize), (String, u64)>,
+    /// The refs of all that was ever tracked here.
+    pub(crate) refs: HashSet<String>,
     /// What the diffs add up to.
     pub(crate) followed: View,
     /// Whether the node runs.
@@ -68,6 +70,7 @@ impl Node {
             replication: Replication::new(&replica, "p", SHARDS, options, now),
             replica,
             tracked: BTreeMap::new(),
+            refs: HashSet::new(),
             followed: View::new(),
             alive: true,
             stalled_until: 0,
@@ -86,6 +89,7 @@ impl Node {
                 let tracked = tracker.track(owner, &topic, key, &meta, now);
                 assert_eq!(tracked.is_ok(), !self.tracked.contains_key(&place));
                 if let Ok(phx_ref) = tracked {
+                    self.refs.insert(phx_ref.to_string());
                     self.tracked.insert(place, (phx_ref.to_string(), n));
                 }
             }
@@ -93,6 +97,7 @@ impl Node {
                 let updated = tracker.update(owner, &topic, key, &meta, now);
                 assert_eq!(updated.is_ok(), self.tracked.contains_key(&place));
                 if let Ok(phx_ref) = updated {
+                    self.refs.insert(phx_ref.to_string());
                     self.tracked.insert(place, (phx_ref.to_string(), n));
                 }
             }

@@ -246,11 +246,13 @@ impl World {
     fn judge_leaves(&self, number: usize, diff: &PresenceDiff) {
         for (key, entry) in diff.leaves.iter() {
             for meta in entry.metas() {
-                let owners = self.nodes.iter().enumerate();
-                let owner = owners
-                    .filter(|(_, it)| it.alive)
-                    .find(|(_, it)| it.tracks(meta.phx_ref().as_str()));
-                let Some((owner, node)) = owner else { continue };
+                let phx_ref = meta.phx_ref();
+                let Some((owner, node)) = self.owner(phx_ref.as_str()) else {
+                    continue;
+                };
+                if !node.alive || !node.tracks(phx_ref.as_str()) {
+                    continue;
+                }
                 // Of two that ran by one name the later one is believed, and clocks may have been set back.
                 let starts = self.nodes.iter().filter(|it| it.name == node.name);
                 if starts.map(|it| it.replica.start).max() != Some(node.replica.start) {
@@ -266,13 +268,19 @@ impl World {
         }
     }
 
+    /// On which node it was tracked, or is.
+    fn owner(&self, phx_ref: &str) -> Option<(usize, &Node)> {
+        let mut nodes = self.nodes.iter().enumerate();
+        nodes.find(|(_, it)| it.refs.contains(phx_ref))
+    }
+
     /// Who has said goodbye isn't there any more, whatever comes late.
     fn judge_joins(&self, number: usize, diff: &PresenceDiff) {
         for (key, entry) in diff.joins.iter() {
             for meta in entry.metas() {
-                let owners = self.nodes.iter().enumerate();
-                let gone = owners.filter(|(it, _)| self.left.contains(&(*it, number)));
-                for (owner, node) in gone.filter(|(_, it)| it.tracks(meta.phx_ref().as_str())) {
+                let owner = self.owner(meta.phx_ref().as_str());
+                if let Some((owner, node)) = owner.filter(|it| self.left.contains(&(it.0, number)))
+                {
                     // One that is older by its number and came later takes its place.
                     let mut later = self.nodes.iter().skip(owner + 1);
                     let replaced = later

@@ -19,9 +19,9 @@ const ANSWER_MS_MAX: u64 = 500;
 impl Replication {
     /// A message of changes that others weren't told of yet, while there are some.
     pub(super) fn changes_message<S: Shards + ?Sized>(&mut self, shards: &mut S) -> Option<Bytes> {
+        let mut next = self.telling?;
         let mut draft = Draft::state(&self.name, self.replica.start, false);
         let empty = draft.len();
-        let mut next = self.telling?;
         while let Some(told) = self.told.get_mut(next) {
             let room = room(self.message_bytes_max, draft.len() - empty);
             let upto = shards.with(next, |tracker| {
