@@ -127,7 +127,7 @@ fn who_changed_while_out_of_reach_comes_back_as_it_is_now() {
     world.act(0, Act::Untrack, (1, 0, 1));
     world.act(0, Act::Track, (2, 0, 2));
     world.run_until(world.outage_until);
-    assert_eq!([0, 1].map(|it| shown(&mut world, it)), [3, 1]);
+    assert_eq!([0, 1].map(|it| shown(&mut world, it)), [2, 1]);
     world.diffs = 0;
     world.run_until(world.now + 2 * HEARTBEAT);
     assert_eq!(world.disagreement(), None);
