@@ -492,9 +492,10 @@ async fn an_adapter_says_how_it_is() {
     check(&endpoint, "bennu_adapter_reconnects_total", &[], 1).await;
     check(&endpoint, "bennu_adapter_queued_bytes", &[], 100).await;
     endpoint.broadcast(ROOM, "x", &());
-    let _room = endpoint.subscribe(ROOM);
+    let room = endpoint.subscribe(ROOM);
     check(&endpoint, "bennu_cluster_sent_total", &[], 1).await;
     check(&endpoint, "bennu_cluster_partitions", &[], 1).await;
+    drop(room);
     for why in ["oversized", "malformed", "unknown", "unserved"] {
         let labels = &[("why", why)];
         check(&endpoint, "bennu_cluster_ignored_total", labels, 0).await;
