@@ -238,6 +238,7 @@ impl<A> Endpoint<A> {
     pub fn router(&self) -> Router {
         if let Some(cluster) = self.pubsub.cluster() {
             cluster.begin();
+            self.presence.begin();
         }
         self.router.clone()
     }

@@ -70,6 +70,7 @@ impl<A> Endpoint<A> {
     /// other nodes.
     pub async fn leave_cluster(&self) {
         if let Some(cluster) = self.pubsub.cluster() {
+            self.presence.leave_cluster();
             cluster.shutdown().await;
         }
     }
