@@ -3,6 +3,7 @@
 //!
 //! It ends with 0 when it did what it was asked, with 1 when that failed, and with 2 when it was asked wrongly.
 
+mod bench;
 mod completions;
 mod error;
 mod generate;
@@ -26,6 +27,7 @@ struct Cli {
 enum Command {
     New(new::New),
     Gen(generate::Gen),
+    Bench(Box<bench::Bench>),
     Completions(completions::Completions),
 }
 
@@ -34,6 +36,7 @@ impl Command {
         match self {
             Self::New(new) => new.run(),
             Self::Gen(generate) => generate.run(),
+            Self::Bench(bench) => bench.run(),
             Self::Completions(completions) => completions.run(),
         }
     }
