@@ -58,9 +58,16 @@ struct Joined {
     /// A JSON string.
     topic: Box<str>,
     join_ref: u64,
-    is_joined: bool,
+    state: State,
     /// Farewells that are still to come for leaves that were asked for.
     leaves: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Out,
+    Joining,
+    In,
 }
 
 /// What an answer is for.
@@ -97,7 +104,7 @@ impl Member {
         let topics = topics.map(|it| Joined {
             topic: quoted(&it).into(),
             join_ref: 0,
-            is_joined: false,
+            state: State::Out,
             leaves: 0,
         });
         Self {
@@ -143,6 +150,13 @@ impl Member {
             }
             Command::Change(due_ns, joins) => self.change(due_ns, joins, desk),
             Command::Heartbeat(due_ns) => {
+                let is_measured = desk.shared.window().is_measured(due_ns);
+                if is_measured && desk.shared.course.scenario == Scenario::Idle {
+                    desk.page.count(|it| {
+                        it.sent += 1;
+                        it.expected += 1;
+                    });
+                }
                 let r#ref = self.ask(Waiting::Heartbeat { due_ns });
                 say(desk, None, r#ref, "\"phoenix\"", "\"heartbeat\"", "{}");
             }
@@ -192,6 +206,7 @@ impl Member {
         let r#ref = self.ask(Waiting::Join { at, since_ns });
         if let Some(it) = self.topics.get_mut(at) {
             it.join_ref = r#ref;
+            it.state = State::Joining;
             let params = &desk.shared.join_params;
             say(desk, Some(r#ref), r#ref, &it.topic, "\"phx_join\"", params);
         }
@@ -257,7 +272,7 @@ impl Member {
             return;
         };
         let measured = desk.shared.window().is_measured(due_ns);
-        if it.is_joined == joins {
+        if it.state != if joins { State::Out } else { State::In } {
             // What it was told before isn't done yet.
             if measured {
                 desk.page.count(|it| it.skipped += 1);
@@ -268,7 +283,7 @@ impl Member {
         if joins {
             self.join_one(0, desk);
         } else {
-            it.is_joined = false;
+            it.state = State::Out;
             it.leaves += 1;
             self.joined -= 1;
             let (join_ref, topic) = (it.join_ref, it.topic.clone());
@@ -305,7 +320,7 @@ impl Member {
             }
             Waiting::Join { at, since_ns } => {
                 if let Some(it) = self.topics.get_mut(at) {
-                    it.is_joined = true;
+                    it.state = State::In;
                     self.joined += 1;
                 }
                 desk.page.count(|it| it.joined += 1);
@@ -317,7 +332,7 @@ impl Member {
                 let latency = desk.now_ns.saturating_sub(due_ns);
                 desk.page.time(Timed::Heartbeat, latency);
                 if desk.shared.course.scenario == Scenario::Idle {
-                    note(desk, due_ns, due_ns);
+                    note(desk, due_ns, 0);
                 }
             }
             Waiting::Push { due_ns, sent_ns } => {

@@ -69,14 +69,15 @@ impl Run<'_> {
             course: course.clone(),
             begin_ns,
         };
-        let connected = self.crew.carry_out(order, |worker, k, tick| {
+        let connecting = self.crew.carry_out(order, |worker, k, tick| {
             ticks.add(worker, k, tick);
             progress.connected(ticks.open());
         });
-        let mut measure = connected.await?;
+        let connected = connecting.await?;
+        let mut measure = Measure::default();
         let connected_ns = now_ns();
-        if measure.counts.joined == 0 && !self.crew.is_stopped() {
-            let cause = measure.causes.keys().next().cloned().unwrap_or_default();
+        if connected.counts.joined == 0 && !self.crew.is_stopped() {
+            let cause = connected.causes.keys().next().cloned().unwrap_or_default();
             return Err(Failure::new(format!(
                 "no connection came about in {}: {cause}",
                 course.scenario.name()
@@ -116,7 +117,7 @@ impl Run<'_> {
             window,
             measured_s: measured_ns as f64 / 1e9,
         };
-        Ok(row.row(&measure, ticks.finish(), &samples))
+        Ok(row.row(&connected, &measure, ticks.finish(), &samples))
     }
 
     fn turns(&self, course: &Course) -> u32 {
@@ -150,28 +151,38 @@ struct Figures<'a> {
 }
 
 impl Figures<'_> {
-    fn row(&self, measure: &Measure, course: Vec<Point>, samples: &[(u64, Usage)]) -> Row {
-        let counts = measure.counts;
+    /// From what was measured while all connected, and from then on.
+    fn row(
+        &self,
+        connected: &Measure,
+        ran: &Measure,
+        course: Vec<Point>,
+        samples: &[(u64, Usage)],
+    ) -> Row {
+        let (first, counts) = (connected.counts, ran.counts);
         let seconds = |to_ns: u64| to_ns.saturating_sub(self.begin_ns) as f64 / 1e9;
         let rate = |count: u64| match self.measured_s {
             0.0 => 0.0,
             measured_s => count as f64 / measured_s,
         };
         let received_rate = rate(counts.arrived);
+        let mut all = connected.clone();
+        all.add(ran);
         let mut times: BTreeMap<String, Times> = BTreeMap::new();
         for (name, timed) in TIMED {
-            if let Some(histogram) = measure.timed(timed) {
+            // Joins and handshakes of later are part of what is measured then.
+            if let Some(histogram) = connected.timed(timed).or(ran.timed(timed)) {
                 times.insert(name.to_owned(), Times::new(histogram));
             }
         }
         Row {
             scenario: self.course.scenario,
             topics: self.course.topics,
-            opened: counts.opened,
-            failed: counts.failed,
-            dropped: counts.dropped,
-            joined: counts.joined,
-            refused: counts.refused,
+            opened: first.opened,
+            failed: first.failed + counts.failed,
+            dropped: first.dropped + counts.dropped,
+            joined: first.joined,
+            refused: first.refused + counts.refused,
             connect_s: seconds(self.connected_ns),
             measured_from_s: seconds(self.window.warm_ns),
             measured_s: self.measured_s,
@@ -183,8 +194,8 @@ impl Figures<'_> {
             sent_rate: rate(counts.sent),
             received_rate,
             times,
-            causes: measure.causes.clone(),
-            server: self.server(samples, counts.opened, received_rate),
+            causes: all.causes,
+            server: self.server(samples, first.opened, received_rate),
             course,
         }
     }

@@ -1,13 +1,16 @@
 //! The figures for a terminal.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Cell, CellAlignment, Table};
+use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
 
 use super::format::{bytes, count, number, plural, time};
 use super::outcome::{Outcome, Row, Times};
+use super::scenario::Scenario;
 
 /// A generator later than this share of the latency is part of what was measured.
 const LAG_SHARE_MAX: f64 = 0.5;
+
+/// A rule below the header, and nothing else.
+const RULED: TableStyle = TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─'));
 
 /// Tables and notes, those of `before` beside.
 pub(crate) fn print(outcome: &Outcome, before: Option<&Outcome>) -> String {
@@ -119,7 +122,7 @@ fn none() -> String {
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.load_style(RULED);
     table.set_header(header);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -157,9 +160,10 @@ pub(crate) fn notes(row: &Row) -> Vec<String> {
         let each = server
             .bytes_each
             .map(|it| format!("memory grew by {} for each connection", bytes(it)));
+        let is_load = !matches!(row.scenario, Scenario::Idle | Scenario::ReconnectStorm);
         let cpu = server
             .cpu_us_each
-            .filter(|_| row.received > 0)
+            .filter(|_| is_load)
             .map(|it| format!("{} of CPU for each of the {received}", time(it)));
         let parts: Vec<String> = each.into_iter().chain(cpu).collect();
         if !parts.is_empty() {
