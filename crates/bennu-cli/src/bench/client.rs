@@ -282,7 +282,7 @@ impl<'a> Client<'a> {
         let ready = tokio::time::timeout(timeout, ready);
         ready
             .await
-            .unwrap_or(Err(Cause::Timeout("a join".to_owned())))
+            .unwrap_or_else(|_| Err(Cause::Timeout("a join".to_owned())))
     }
 
     /// Does as it's told until that is to cut or to close.

@@ -362,7 +362,7 @@ impl Member {
         }
     }
 
-    fn presence(&mut self, event: &str, payload: &str, desk: &mut Desk<'_>) {
+    fn presence(&self, event: &str, payload: &str, desk: &mut Desk<'_>) {
         match event {
             "presence_diff" => wire::diff_numbers(payload, |joins, n| {
                 let due_ns = desk.shared.changed_ns(n, joins);

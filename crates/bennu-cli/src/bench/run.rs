@@ -70,7 +70,7 @@ impl Run<'_> {
             begin_ns,
         };
         let connecting = self.crew.carry_out(order, |worker, k, tick| {
-            ticks.add(worker, k, tick);
+            ticks.add(worker, k, &tick);
             progress.connected(ticks.open());
         });
         let connected = connecting.await?;
@@ -100,7 +100,7 @@ impl Run<'_> {
             self.progress.running(&course, next);
             let order = Order::Run { window: next };
             let ran = self.crew.carry_out(order, |worker, k, tick| {
-                ticks.add(worker, k, tick);
+                ticks.add(worker, k, &tick);
                 progress.ran(next.begin_ns, ticks.last());
             });
             measure.add(&ran.await?);
@@ -171,7 +171,7 @@ impl Figures<'_> {
         let mut times: BTreeMap<String, Times> = BTreeMap::new();
         for (name, timed) in TIMED {
             // Joins and handshakes of later are part of what is measured then.
-            if let Some(histogram) = connected.timed(timed).or(ran.timed(timed)) {
+            if let Some(histogram) = connected.timed(timed).or_else(|| ran.timed(timed)) {
                 times.insert(name.to_owned(), Times::new(histogram));
             }
         }
@@ -285,11 +285,11 @@ impl Ticks {
         }
     }
 
-    fn add(&mut self, worker: usize, k: u64, tick: Tick) {
+    fn add(&mut self, worker: usize, k: u64, tick: &Tick) {
         self.open.insert(worker, tick.open);
         let open = self.open();
         let sum = self.fresh.entry(k).or_default();
-        sum.add(&tick);
+        sum.add(tick);
         sum.open = open;
         while let Some(first) = self.fresh.first_entry() {
             if first.key() + LATE_TICKS_MAX > k {
@@ -414,10 +414,10 @@ mod tests {
             ..Tick::default()
         };
         let mut ticks = Ticks::new(0, Duration::from_millis(500));
-        ticks.add(0, 1, tick(10, 1));
-        ticks.add(0, 2, tick(20, 2));
-        ticks.add(1, 1, tick(5, 3));
-        ticks.add(1, 2, tick(6, 4));
+        ticks.add(0, 1, &tick(10, 1));
+        ticks.add(0, 2, &tick(20, 2));
+        ticks.add(1, 1, &tick(5, 3));
+        ticks.add(1, 2, &tick(6, 4));
         assert_eq!(ticks.open(), 26);
         assert_eq!(ticks.last().unwrap().sent_rate, 12.0);
         let points = ticks.finish();

@@ -107,7 +107,7 @@ impl Target {
             .collect();
         // Servers of one's own often listen on IPv4 alone, also where `localhost` is an IPv6 address first.
         let v4 = addrs.iter().find(|it| it.is_ipv4());
-        v4.or(addrs.first()).copied().ok_or_else(|| {
+        v4.or_else(|| addrs.first()).copied().ok_or_else(|| {
             Failure::new(format!(
                 "{} has no address; check the URL's host",
                 self.host

@@ -67,17 +67,17 @@ struct Answer<'a> {
 pub(crate) fn push(
     vsn: Vsn,
     join_ref: Option<u64>,
-    r#ref: u64,
+    own_ref: u64,
     topic: &str,
     event: &str,
     payload: &str,
     out: &mut String,
 ) {
     let join_ref = join_ref.map_or_else(|| "null".to_owned(), |it| format!("\"{it}\""));
-    let r#ref = format!("\"{}\"", r#ref);
+    let own_ref = format!("\"{own_ref}\"");
     let parts = match vsn {
         Vsn::V2 => [
-            "[", &join_ref, ",", &r#ref, ",", topic, ",", event, ",", payload, "]",
+            "[", &join_ref, ",", &own_ref, ",", topic, ",", event, ",", payload, "]",
         ],
         Vsn::V1 => [
             "{\"topic\":",
@@ -87,7 +87,7 @@ pub(crate) fn push(
             ",\"payload\":",
             payload,
             ",\"ref\":",
-            &r#ref,
+            &own_ref,
             ",\"join_ref\":",
             &join_ref,
             "}",

@@ -1,5 +1,11 @@
 //! `bennu bench`, run as a program against servers of this test.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says so by panicking"
+)]
+
 mod server;
 
 use std::net::SocketAddr;
