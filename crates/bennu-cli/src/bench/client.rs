@@ -99,20 +99,29 @@ impl Life {
                 break;
             }
         }
+        // What it was told and won't do is skipped.
+        self.inbox.close();
+        while let Ok(command) = self.inbox.try_recv() {
+            self.skip(command);
+        }
         // Nobody may be left to hear it.
         let _ = self.news.send(News::Gone);
     }
 
-    /// Whether it's told to close before it tries again.
+    fn skip(&self, command: Command) {
+        if self.shared.is_counted(command) {
+            self.shared
+                .recorder
+                .page(self.n)
+                .count(|it| it.skipped += 1);
+        }
+    }
+
+    /// Whether it's told to close before it tries again. Nothing else is told to those who are cut.
     async fn is_closed_within(&mut self, pause: Duration) -> bool {
-        let closed = async {
-            loop {
-                if matches!(self.inbox.recv().await, None | Some(Command::Close)) {
-                    return;
-                }
-            }
-        };
-        tokio::time::timeout(pause, closed).await.is_ok()
+        tokio::time::timeout(pause, closed(&mut self.inbox))
+            .await
+            .is_ok()
     }
 
     /// Opens a connection, joins, and does as it's told until the connection ends.

@@ -150,8 +150,7 @@ impl Member {
             }
             Command::Change(due_ns, joins) => self.change(due_ns, joins, desk),
             Command::Heartbeat(due_ns) => {
-                let is_measured = desk.shared.window().is_measured(due_ns);
-                if is_measured && desk.shared.course.scenario == Scenario::Idle {
+                if desk.shared.is_counted(command) {
                     desk.page.count(|it| {
                         it.sent += 1;
                         it.expected += 1;
@@ -189,10 +188,18 @@ impl Member {
         }
     }
 
-    /// Lets go of what is in flight, when the connection has ended.
+    /// Lets go of what is in flight or overdue, when the connection has ended.
     pub(crate) fn abandon(&mut self, shared: &Shared) {
         let in_flight = std::mem::take(&mut self.in_flight) as i64;
         shared.in_flight.fetch_sub(in_flight, Ordering::Relaxed);
+        let overdue = self.overdue.drain(..);
+        let skipped = overdue
+            .filter(|it| shared.window().is_measured(*it))
+            .count() as u64;
+        shared
+            .recorder
+            .page(self.n)
+            .count(|it| it.skipped += skipped);
     }
 
     fn ask(&mut self, waiting: Waiting) -> u64 {
@@ -432,3 +439,6 @@ fn say(
     wire::push(vsn, join_ref, r#ref, topic, event, payload, text);
     frame(Opcode::Text, MASK, text.as_bytes(), desk.out);
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,9 +110,12 @@ fn run(
             (!is_over).then_some((due_ns, at, beat))
         });
         let Some((due_ns, at, beat)) = due.min_by_key(|it| it.0) else {
+            shared.told_ns.store(u64::MAX, Ordering::Release);
             thread::park_timeout(NAP);
             continue;
         };
+        // Pushes due before the end are told before any heartbeat due after it.
+        shared.told_ns.store(due_ns, Ordering::Release);
         if due_ns > now_ns() {
             thread::park_timeout(until(due_ns).min(NAP));
             continue;
@@ -126,8 +129,9 @@ fn run(
         };
         let client = usize::try_from(at).ok().and_then(|at| clients.get(at));
         let told = client.is_some_and(|it| it.send(command).is_ok());
-        let is_push = beat.kind != Kind::Heartbeat;
-        if !told && is_push && shared.window().is_measured(due_ns) {
+        if told && shared.is_counted(command) {
+            shared.told.fetch_add(1, Ordering::Release);
+        } else if shared.is_counted(command) {
             shared.recorder.page(at).count(|it| it.skipped += 1);
         }
     }

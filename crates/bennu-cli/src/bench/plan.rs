@@ -162,6 +162,35 @@ pub(crate) fn fill(text: &str, n: u64) -> String {
 }
 
 #[cfg(test)]
+impl Plan {
+    /// Two connections to nowhere, with one push in flight each.
+    pub(crate) fn example() -> Self {
+        Self {
+            target: Target::parse("ws://127.0.0.1:1/socket").unwrap(),
+            addr: "127.0.0.1:1".parse().unwrap(),
+            insecure: false,
+            headers: Vec::new(),
+            vsn: Vsn::V2,
+            connections: 2,
+            topics_per_connection: 1,
+            join_params: Value::Null,
+            payload: format!(r#"{{"b":"{BODY}"}}"#),
+            payload_bytes: 0,
+            depth: 1,
+            push_rate: PushRate::Fixed(1.0),
+            connect_rate: 1.0,
+            warmup: Duration::ZERO,
+            duration: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            heartbeat: Duration::from_secs(1),
+            storms: 1,
+            sources: Vec::new(),
+            tick: Duration::from_secs(1),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

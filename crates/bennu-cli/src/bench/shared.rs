@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use super::clock::now_ns;
 use super::measure::Recorder;
+use super::member::Command;
 use super::plan::{Course, Plan, Share, Window};
+use super::scenario::Scenario;
 use super::wire::{Payload, quoted};
 
 /// Pages of the recorder for each thread.
@@ -24,6 +26,9 @@ pub(crate) struct Shared {
     pub(crate) join_params: String,
     /// Pushes that wait for a reply.
     pub(crate) in_flight: AtomicI64,
+    /// Commands that were given and count as something to be sent, and up to when all were.
+    pub(crate) told: AtomicU64,
+    pub(crate) told_ns: AtomicU64,
     /// When something came that was measured.
     pub(crate) last_ns: AtomicU64,
     warm_ns: AtomicU64,
@@ -41,6 +46,8 @@ impl Shared {
             event: quoted(&course.event),
             join_params: plan.join_params.to_string(),
             in_flight: AtomicI64::new(0),
+            told: AtomicU64::new(0),
+            told_ns: AtomicU64::new(0),
             last_ns: AtomicU64::new(0),
             warm_ns: AtomicU64::new(u64::MAX),
             end_ns: AtomicU64::new(u64::MAX),
@@ -67,6 +74,16 @@ impl Shared {
             warm_ns: self.warm_ns.load(Ordering::Relaxed),
             end_ns: self.end_ns.load(Ordering::Relaxed),
         }
+    }
+
+    /// Whether this is something to be sent that is measured: it ends as sent or as skipped.
+    pub(crate) fn is_counted(&self, command: Command) -> bool {
+        let due_ns = match command {
+            Command::Push(due_ns) | Command::Change(due_ns, _) => due_ns,
+            Command::Heartbeat(due_ns) if self.course.scenario == Scenario::Idle => due_ns,
+            _ => return false,
+        };
+        self.window().is_measured(due_ns)
     }
 
     /// Notes when a client was meant to change its presence.

@@ -230,6 +230,15 @@ impl Group {
         let all = async {
             let (end_ns, quiet_ns) = (now_ns(), ns(QUIET));
             let give_up_ns = end_ns + ns(shared.plan.timeout);
+            let told_all = || {
+                // In this order: more may be told until all is.
+                if shared.told_ns.load(Ordering::Acquire) < shared.window().end_ns {
+                    return false;
+                }
+                let told = shared.told.load(Ordering::Acquire);
+                let counts = shared.recorder.counts();
+                counts.sent + counts.skipped >= told
+            };
             loop {
                 let last_ns = shared.last_ns.load(Ordering::Relaxed).max(end_ns);
                 let quiet = now_ns().saturating_sub(last_ns) > quiet_ns;
@@ -241,9 +250,13 @@ impl Group {
                         quiet || (is_alone && counts.received >= counts.expected)
                     }
                     Scenario::Presence => quiet,
-                    Scenario::Idle | Scenario::ReconnectStorm => true,
+                    Scenario::Idle => {
+                        let counts = shared.recorder.counts();
+                        counts.received >= counts.expected
+                    }
+                    Scenario::ReconnectStorm => true,
                 };
-                if is_all || now_ns() > give_up_ns {
+                if (told_all() && is_all) || now_ns() > give_up_ns {
                     return;
                 }
                 sleep(SETTLING_STEP).await;

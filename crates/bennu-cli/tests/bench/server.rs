@@ -60,7 +60,12 @@ enum In {
     Shout(Payload),
     /// Never answered.
     Hush {},
+    /// Answered as long as there were few pushes; then the channel ends.
+    Trip {},
 }
+
+/// Pushes that `Trip` allows.
+const PUSHES_MAX: u64 = 50;
 
 impl Channel for Room {
     type Socket = User;
@@ -84,6 +89,13 @@ impl Channel for Room {
                 Ok(Reply::none())
             }
             In::Hush {} => Ok(Reply::none()),
+            In::Trip {} => {
+                if *cx.socket().app.0.borrow() > PUSHES_MAX {
+                    cx.stop();
+                    return Ok(Reply::none());
+                }
+                Ok(Reply::ok())
+            }
         }
     }
 }
