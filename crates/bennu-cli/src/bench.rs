@@ -139,7 +139,6 @@ async fn measure(options: &Options, stopped: watch::Receiver<bool>) -> Result<Ou
             topics_per_connection: plan.topics_per_connection,
             vsn: plan.vsn.name().to_owned(),
             connect_rate: plan.connect_rate,
-            push_rate: plan.push_rate,
             payload_bytes: plan.payload_bytes,
             depth: plan.depth,
             warmup_s: plan.warmup.as_secs_f64(),

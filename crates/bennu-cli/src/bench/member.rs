@@ -268,7 +268,7 @@ impl Member {
                 it.sent += 1;
                 it.expected += expected;
             });
-            if plan.push_rate != PushRate::Max {
+            if desk.shared.course.push_rate != PushRate::Max {
                 desk.page.time(Timed::Lag, sent_ns.saturating_sub(due_ns));
             }
         }

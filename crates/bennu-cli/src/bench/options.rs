@@ -17,6 +17,9 @@ use crate::error::{Failure, Result};
 /// The least time between two points of a plot, and how many there are at most.
 const TICK_MIN: Duration = Duration::from_millis(100);
 const TICKS_MAX: u32 = 400;
+/// Pushes a second, where nothing else is asked for.
+const PUSH_RATE: f64 = 1000.0;
+const PUSH_RATE_TO_MANY: f64 = 100.0;
 /// Phoenix's limit on a message.
 const PAYLOAD_BYTES_MAX: usize = 8_000_000;
 const CONNECTIONS_MAX: u64 = 10_000_000;
@@ -46,9 +49,10 @@ pub(crate) struct Options {
     /// Connects a second, in all
     #[arg(long, default_value = "1000", value_parser = rate)]
     rate: f64,
-    /// Pushes a second in all (in `presence`: joins and leaves), or `max` for as many as are answered
-    #[arg(long, default_value = "1000", value_parser = push_rate)]
-    push_rate: PushRate,
+    /// Pushes a second in all (in `presence`: joins and leaves), or `max` for as many as are answered. By default 1000
+    /// in `echo`, and 100 in `fan-out` and `presence`, where each goes to many
+    #[arg(long, value_parser = push_rate)]
+    push_rate: Option<PushRate>,
     /// How long each scenario is measured, such as 500ms, 10s, 2m
     #[arg(short, long, default_value = "10s", value_parser = duration)]
     duration: Duration,
@@ -179,7 +183,6 @@ impl Options {
             payload: self.payload.clone(),
             payload_bytes: self.payload_bytes,
             depth: usize::try_from(self.depth).unwrap_or(usize::MAX),
-            push_rate: self.push_rate,
             connect_rate: self.rate,
             warmup: self.warmup,
             duration: self.duration,
@@ -229,7 +232,12 @@ impl Options {
             (None, true) => numbered(),
             (None, false) => Map::new(),
         };
+        let push_rate = match scenario {
+            Scenario::FanOut | Scenario::Presence => PUSH_RATE_TO_MANY,
+            _ => PUSH_RATE,
+        };
         Ok(Course {
+            push_rate: self.push_rate.unwrap_or(PushRate::Fixed(push_rate)),
             scenario,
             topic: topic.clone(),
             topics,

@@ -37,7 +37,6 @@ pub(crate) struct Settings {
     pub(crate) topics_per_connection: u64,
     pub(crate) vsn: String,
     pub(crate) connect_rate: f64,
-    pub(crate) push_rate: PushRate,
     pub(crate) payload_bytes: usize,
     pub(crate) depth: usize,
     pub(crate) warmup_s: f64,
@@ -52,6 +51,8 @@ pub(crate) struct Settings {
 pub(crate) struct Row {
     pub(crate) scenario: Scenario,
     pub(crate) topics: u64,
+    /// What was asked for.
+    pub(crate) push_rate: PushRate,
     pub(crate) opened: u64,
     pub(crate) failed: u64,
     pub(crate) dropped: u64,

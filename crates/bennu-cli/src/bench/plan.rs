@@ -31,7 +31,6 @@ pub(crate) struct Plan {
     pub(crate) payload_bytes: usize,
     /// Pushes in flight on one connection.
     pub(crate) depth: usize,
-    pub(crate) push_rate: PushRate,
     /// Connects a second, of all workers.
     pub(crate) connect_rate: f64,
     pub(crate) warmup: Duration,
@@ -68,7 +67,7 @@ pub(crate) enum PushRate {
 }
 
 /// One scenario with what is its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Course {
     pub(crate) scenario: Scenario,
     /// A topic, with `{n}` for its number.
@@ -77,6 +76,7 @@ pub(crate) struct Course {
     pub(crate) topics: u64,
     /// The event that is pushed.
     pub(crate) event: String,
+    pub(crate) push_rate: PushRate,
     /// What each connection says of itself, with `{n}` for its number.
     pub(crate) params: Map<String, Value>,
 }
@@ -177,7 +177,6 @@ impl Plan {
             payload: format!(r#"{{"b":"{BODY}"}}"#),
             payload_bytes: 0,
             depth: 1,
-            push_rate: PushRate::Fixed(1.0),
             connect_rate: 1.0,
             warmup: Duration::ZERO,
             duration: Duration::from_secs(1),
@@ -216,6 +215,7 @@ mod tests {
                 topic: "room:{n}".into(),
                 topics,
                 event: String::new(),
+                push_rate: PushRate::Max,
                 params: Map::new(),
             };
             let joins: Vec<String> = (0..connections)

@@ -178,6 +178,7 @@ impl Figures<'_> {
         Row {
             scenario: self.course.scenario,
             topics: self.course.topics,
+            push_rate: self.course.push_rate,
             opened: first.opened,
             failed: first.failed + counts.failed,
             dropped: first.dropped + counts.dropped,

@@ -152,7 +152,10 @@ impl Group {
             let due_ns = self.begin_ns + (k as f64 * workers * period_ns) as u64;
             let mut turn = None;
             let next = async {
-                sleep(until(due_ns)).await;
+                // A sleep of nothing lasts a millisecond; who is late goes on at once.
+                if due_ns > now_ns() {
+                    sleep(until(due_ns)).await;
+                }
                 turn = handshakes.clone().acquire_owned().await.ok();
             };
             let ended = self.meanwhile(next, orders, reports).await;
@@ -193,7 +196,7 @@ impl Group {
         let pacer = Pacer::start(self.shared.clone(), self.clients.clone(), window);
         let begin = sleep(until(window.begin_ns));
         let mut ended = self.meanwhile(begin, orders, reports).await;
-        if ended == Ended::Reached && self.shared.plan.push_rate == PushRate::Max {
+        if ended == Ended::Reached && self.shared.course.push_rate == PushRate::Max {
             self.fill();
         }
         if ended == Ended::Reached {

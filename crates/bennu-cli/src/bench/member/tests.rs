@@ -20,6 +20,7 @@ impl Play {
             topic: "t".into(),
             topics: 1,
             event: "e".into(),
+            push_rate: PushRate::Fixed(1.0),
             params: Default::default(),
         };
         let share = Share {
