@@ -25,6 +25,8 @@ use crate::error::{Failure, Result};
 const LEAD: Duration = Duration::from_millis(100);
 /// Ticks of different workers that belong together come within so many.
 const LATE_TICKS_MAX: u64 = 5;
+/// The least time that a share of CPU is given for.
+const CPU_SPAN_NS: u64 = 450_000_000;
 
 /// What the scenarios of a run share.
 pub(crate) struct Run<'a> {
@@ -249,19 +251,27 @@ fn cpu_at(samples: &[(u64, Usage)], at_ns: u64) -> f64 {
     }
 }
 
+/// The course of what was used. CPU comes in hundredths of a second, so over less than some of them it's no figure.
 fn points(samples: &[(u64, Usage)], begin_ns: u64) -> Vec<Sample> {
-    let pairs = samples.iter().zip(samples.iter().skip(1));
-    pairs
-        .map(|(a, b)| {
-            let seconds = b.0.saturating_sub(a.0).max(1) as f64 / 1e9;
-            let used = b.1.cpu.as_secs_f64() - a.1.cpu.as_secs_f64();
-            Sample {
-                t_s: b.0.saturating_sub(begin_ns) as f64 / 1e9,
-                cpu_percent: used / seconds * 100.0,
-                rss_bytes: b.1.rss_bytes,
-            }
-        })
-        .collect()
+    let mut points = Vec::new();
+    let mut samples = samples.iter();
+    let Some(mut from) = samples.next() else {
+        return points;
+    };
+    for sample in samples {
+        let span_ns = sample.0.saturating_sub(from.0);
+        if span_ns < CPU_SPAN_NS {
+            continue;
+        }
+        let used = sample.1.cpu.saturating_sub(from.1.cpu);
+        points.push(Sample {
+            t_s: sample.0.saturating_sub(begin_ns) as f64 / 1e9,
+            cpu_percent: used.as_secs_f64() / (span_ns as f64 / 1e9) * 100.0,
+            rss_bytes: sample.1.rss_bytes,
+        });
+        from = sample;
+    }
+    points
 }
 
 /// Ticks of all workers, put together to one course.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
 use super::client::{Life, News};
 use super::clock::{now_ns, ns, until};
@@ -147,6 +147,7 @@ impl Group {
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
         let period_ns = 1e9 / self.shared.plan.connect_rate;
         for (k, n) in self.shared.share.connections().enumerate() {
+            self.catch_up(reports);
             // All workers together have the rate, each its part of it.
             let workers = self.shared.plan.connections as f64 / self.shared.share.count as f64;
             let due_ns = self.begin_ns + (k as f64 * workers * period_ns) as u64;
@@ -345,41 +346,63 @@ impl Group {
         orders: &mut Receiver<Order>,
         reports: &Sender<Report>,
     ) -> Option<Ended> {
-        let tick_ns = ns(self.shared.plan.tick).max(1);
-        let next_ns = self.begin_ns + (self.ticked + 1) * tick_ns;
+        // At once where it's overdue: whoever waits for something else beside it may never wait for long.
+        self.tick_when_due(reports);
         tokio::select! {
-            news = self.news.recv() => {
-                match news? {
-                    News::Ready => self.ready += 1,
-                    News::Failed => self.failed += 1,
-                    News::Dropped => {
-                        self.ready = self.ready.saturating_sub(1);
-                        self.dropped += 1;
-                    }
-                    News::Cut => {
-                        self.ready = self.ready.saturating_sub(1);
-                        self.cut += 1;
-                    }
-                    News::Gone => self.alive = self.alive.saturating_sub(1),
-                }
-                None
-            }
+            news = self.news.recv() => self.hear(news?),
             order = orders.recv() => match order {
-                None => Some(Ended::Alone),
-                Some(Order::Stop) => Some(Ended::Stopped),
+                None => return Some(Ended::Alone),
+                Some(Order::Stop) => return Some(Ended::Stopped),
                 // Orders come one after another.
-                Some(_) => None,
+                Some(_) => {}
             },
-            () = sleep_until(Instant::now() + until(next_ns)) => {
-                self.ticked = now_ns().saturating_sub(self.begin_ns) / tick_ns;
-                let mut tick = self.shared.recorder.take_tick();
-                tick.at_ns = now_ns();
-                tick.open = self.ready;
-                let report = Report::Tick { k: self.ticked, tick };
-                // A parent that is slow sees fewer ticks; one that is gone shows as no orders.
-                drop(reports.try_send(report));
-                None
-            }
+            () = sleep(until(self.next_tick_ns())) => self.tick_when_due(reports),
         }
+        None
+    }
+
+    /// Takes in what there is, without waiting.
+    fn catch_up(&mut self, reports: &Sender<Report>) {
+        while let Ok(news) = self.news.try_recv() {
+            self.hear(news);
+        }
+        self.tick_when_due(reports);
+    }
+
+    fn hear(&mut self, news: News) {
+        match news {
+            News::Ready => self.ready += 1,
+            News::Failed => self.failed += 1,
+            News::Dropped => {
+                self.ready = self.ready.saturating_sub(1);
+                self.dropped += 1;
+            }
+            News::Cut => {
+                self.ready = self.ready.saturating_sub(1);
+                self.cut += 1;
+            }
+            News::Gone => self.alive = self.alive.saturating_sub(1),
+        }
+    }
+
+    fn tick_ns(&self) -> u64 {
+        ns(self.shared.plan.tick).max(1)
+    }
+
+    fn next_tick_ns(&self) -> u64 {
+        self.begin_ns + (self.ticked + 1) * self.tick_ns()
+    }
+
+    fn tick_when_due(&mut self, reports: &Sender<Report>) {
+        let at_ns = now_ns();
+        if at_ns < self.next_tick_ns() {
+            return;
+        }
+        self.ticked = at_ns.saturating_sub(self.begin_ns) / self.tick_ns();
+        let mut tick = self.shared.recorder.take_tick();
+        (tick.at_ns, tick.open) = (at_ns, self.ready);
+        let k = self.ticked;
+        // A parent that is slow sees fewer ticks; one that is gone shows as no orders.
+        drop(reports.try_send(Report::Tick { k, tick }));
     }
 }

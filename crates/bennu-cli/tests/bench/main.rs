@@ -177,7 +177,9 @@ async fn the_report_has_every_plot_and_loads_nothing() {
         "--compare",
         before.to_str().unwrap(),
     ];
-    let output = bench(addr, &[&SHORT[..], &args].concat()).await;
+    // Long enough for CPU over time.
+    let long = ["-c", "20", "-d", "1500ms", "--push-rate", "100"];
+    let output = bench(addr, &[&long[..], &args].concat()).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
     let table = text(&output.stdout);
     assert!(
