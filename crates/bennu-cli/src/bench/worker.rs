@@ -348,6 +348,7 @@ impl Group {
     ) -> Option<Ended> {
         // At once where it's overdue: whoever waits for something else beside it may never wait for long.
         self.tick_when_due(reports);
+        let next_ns = self.next_tick_ns();
         tokio::select! {
             news = self.news.recv() => self.hear(news?),
             order = orders.recv() => match order {
@@ -356,7 +357,7 @@ impl Group {
                 // Orders come one after another.
                 Some(_) => {}
             },
-            () = sleep(until(self.next_tick_ns())) => self.tick_when_due(reports),
+            () = sleep(until(next_ns)) => self.tick_when_due(reports),
         }
         None
     }
