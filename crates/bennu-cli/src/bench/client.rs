@@ -38,7 +38,7 @@ thread_local! {
 }
 
 /// What a worker hears of its connections.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
     /// It's open, and has joined.
     Ready,
