@@ -215,7 +215,7 @@ impl Member {
             it.join_ref = r#ref;
             it.state = State::Joining;
             let params = &desk.shared.join_params;
-            say(desk, Some(r#ref), r#ref, &it.topic, "\"phx_join\"", params);
+            say(desk, Some(r#ref), r#ref, &it.topic, wire::JOIN, params);
         }
     }
 
@@ -295,7 +295,7 @@ impl Member {
             self.joined -= 1;
             let (join_ref, topic) = (it.join_ref, it.topic.clone());
             let r#ref = self.ask(Waiting::Leave);
-            say(desk, Some(join_ref), r#ref, &topic, "\"phx_leave\"", "{}");
+            say(desk, Some(join_ref), r#ref, &topic, wire::LEAVE, "{}");
         }
         desk.page.tick(|it| it.sent += 1);
         if measured {

@@ -25,6 +25,8 @@ use crate::error::{Failure, Result};
 const LEAD: Duration = Duration::from_millis(100);
 /// Ticks of different workers that belong together come within so many.
 const LATE_TICKS_MAX: u64 = 5;
+/// Memory that has to come with connections before a part of it is given to each: a server has some to spare.
+const GROWN_BYTES_MIN: u64 = 1_000_000;
 /// The least time that a share of CPU is given for.
 const CPU_SPAN_NS: u64 = 450_000_000;
 
@@ -218,7 +220,8 @@ impl Figures<'_> {
             rss_before_bytes: first.1.rss_bytes,
             rss_connected_bytes: connected,
             rss_end_bytes: last.1.rss_bytes,
-            bytes_each: (grown > 0 && opened > 0).then_some(grown as f64 / opened as f64),
+            bytes_each: (grown >= GROWN_BYTES_MIN && opened > 0)
+                .then_some(grown as f64 / opened as f64),
             samples: points(samples, self.begin_ns),
         })
     }

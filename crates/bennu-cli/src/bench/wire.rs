@@ -1,5 +1,6 @@
 //! Messages, the client's side, as cheaply as can be: pushes are put together from JSON that is at hand, and of what
-//! comes only what is counted is looked at.
+//! comes only what is counted is looked at. (`bennu-wire`'s client half makes values of all of it, which a
+//! client needs and this doesn't.)
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -9,6 +10,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::plan::{BODY, Vsn};
+
+/// The protocol's own events, as JSON where they are sent.
+pub(crate) const JOIN: &str = "\"phx_join\"";
+pub(crate) const LEAVE: &str = "\"phx_leave\"";
+const REPLY: &str = "phx_reply";
+const CLOSED: &str = "phx_close";
+const CRASHED: &str = "phx_error";
 
 /// What a stamp begins with; sixteen hexadecimal digits follow.
 const STAMP: &[u8] = b"bennu:";
@@ -130,7 +138,7 @@ pub(crate) fn receive(
         }
     };
     Ok(match &*event.0 {
-        "phx_reply" => {
+        REPLY => {
             let answer: Answer<'_> = serde_json::from_str(payload.get()).map_err(odd)?;
             Received::Reply {
                 r#ref: r#ref.and_then(|it| it.0.parse().ok()),
@@ -138,9 +146,9 @@ pub(crate) fn receive(
                 response: answer.response.get(),
             }
         }
-        "phx_close" | "phx_error" => Received::Ended {
+        CLOSED | CRASHED => Received::Ended {
             topic: topic.0,
-            crashed: event.0 == "phx_error",
+            crashed: event.0 == CRASHED,
         },
         _ => Received::Event {
             event: event.0,
