@@ -10,7 +10,9 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use crate::session::AnySession;
+use bennu_wire::{Encoding, Serializer};
+
+use crate::{session::AnySession, telemetry::Transport};
 
 /// The request that a client connects with. Phoenix's `connect_info`.
 ///
@@ -28,15 +30,17 @@ use crate::session::AnySession;
 pub struct ConnectInfo {
     parts: Parts,
     uri: Uri,
+    encoding: Encoding,
     auth_token: Option<String>,
     session: Option<AnySession>,
 }
 
 impl ConnectInfo {
-    pub(crate) fn new(parts: Parts, auth_token: Option<String>) -> Self {
+    pub(crate) fn new(parts: Parts, encoding: Encoding, auth_token: Option<String>) -> Self {
         Self {
             uri: full_uri(&parts),
             parts,
+            encoding,
             auth_token,
             session: None,
         }
@@ -117,6 +121,22 @@ impl ConnectInfo {
     #[must_use]
     pub fn auth_token(&self) -> Option<&str> {
         self.auth_token.as_deref()
+    }
+
+    /// What carries the client's messages. Phoenix's `socket.transport`.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        Transport::of(self.encoding.framing)
+    }
+
+    /// The version of the protocol that client and server agreed on: `1.0.0` or `2.0.0`. Phoenix's `socket.serializer`. A
+    /// [raw socket](crate::RawSocket) has none.
+    #[must_use]
+    pub fn vsn(&self) -> &'static str {
+        match self.encoding.serializer {
+            Serializer::V1 => "1.0.0",
+            Serializer::V2 => "2.0.0",
+        }
     }
 
     /// The session that the mount's [source](crate::SocketOptions::session) found, if it's of that type. `None`

@@ -97,6 +97,9 @@ pub struct LongPoll {
     pub sessions_max: usize,
     /// The longest body that a client may post: 8,000,000 bytes. A longer one is refused with HTTP status 400.
     pub body_bytes_max: usize,
+    /// How much the posts that are being read and handled may have brought, all together: 64,000,000 bytes. Beyond, they
+    /// are refused with HTTP status 503.
+    pub bodies_bytes_max: usize,
     /// How long a session may last at most: two weeks. Then the client begins another. The `max_age` of Phoenix's
     /// `crypto`.
     pub token_age_max: Duration,
@@ -109,6 +112,7 @@ impl Default for LongPoll {
             window: Duration::from_secs(10),
             sessions_max: 100_000,
             body_bytes_max: 8_000_000,
+            bodies_bytes_max: 64_000_000,
             token_age_max: Duration::from_secs(14 * 24 * 60 * 60),
         }
     }

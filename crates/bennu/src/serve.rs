@@ -14,26 +14,38 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+    extract::ConnectInfo,
+    response::Response,
+};
 use futures_util::future::join_all;
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tower::ServiceExt;
 
-use self::crowd::{Crowd, Place};
-use crate::Endpoint;
+use self::{
+    crowd::{Crowd, Place},
+    upload::Upload,
+};
+use crate::{Endpoint, transport::delivery::Delivery};
 
 pub use self::crowd::ServeStats;
+pub(crate) use self::line::{Line, Socket};
 
 mod crowd;
+mod line;
+mod pace;
+mod upload;
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -43,8 +55,9 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// | Limit | Default | What happens beyond |
 /// |---|---|---|
 /// | [`head_timeout`](Serve::head_timeout) | 10 s | status 408, and the connection is closed; between requests just closed |
+/// | [`progress_timeout`](Serve::progress_timeout), for 8 KiB | 30 s | the connection is closed, a body's reader gets an error |
 /// | [`headers_max`](Serve::headers_max) | 100 | status 431 |
-/// | [`head_bytes_max`](Serve::head_bytes_max) | 64 KiB | status 431; 414 for an address of more than 65,534 bytes |
+/// | [`head_bytes_max`](Serve::head_bytes_max) | 64 KiB | status 431; where it's more, 414 for an address of more than 65,534 bytes |
 /// | [`connections_max`](Serve::connections_max) | any number | status 503 |
 /// | [`connections_per_peer_max`](Serve::connections_per_peer_max) | any number | status 429 |
 /// | [`backlog`](Serve::backlog) | 4,096 | connections aren't made |
@@ -87,6 +100,7 @@ pub struct Serve {
 #[derive(Debug, Clone)]
 struct Limits {
     head_timeout: Duration,
+    progress_timeout: Duration,
     headers_max: usize,
     head_bytes_max: usize,
     connections_max: usize,
@@ -99,6 +113,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             head_timeout: Duration::from_secs(10),
+            progress_timeout: Duration::from_secs(30),
             headers_max: HEADERS_MAX,
             head_bytes_max: 64 * 1024,
             connections_max: usize::MAX,
@@ -116,6 +131,11 @@ const HEAD_BYTES_MIN: usize = 8192;
 /// How long it waits to accept again where there is no room for a further socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How much of a body that nobody wants is read, and for how long.
+const LINGER_BYTES_MAX: usize = 64_000_000;
+const LINGER_TIME_MAX: Duration = Duration::from_secs(5);
+const LINGER_READ_BYTES: usize = 16 * 1024;
+
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -124,6 +144,14 @@ impl Serve {
     /// also how long a connection may say nothing.
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
         self.limits.head_timeout = timeout;
+        self
+    }
+
+    /// How long a client may be waited for until it has sent 8 KiB of a request's body, or its end, and until it has taken
+    /// 8 KiB of an answer, or all there is: 30 seconds. Only the time counts in which a handler waits for the body, or the
+    /// network takes no more of the answer.
+    pub fn progress_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.progress_timeout = timeout;
         self
     }
 
@@ -205,6 +233,7 @@ impl Serve {
             builder: Arc::new(builder(&limits)),
             router,
             crowd: crowd.clone(),
+            progress_timeout: limits.progress_timeout,
             stopped,
         };
         let ended = async {
@@ -298,31 +327,42 @@ struct Http {
     builder: Arc<http1::Builder>,
     router: Router,
     crowd: Arc<Crowd>,
+    progress_timeout: Duration,
     stopped: watch::Receiver<bool>,
 }
 
 impl Http {
     /// Answers a connection's requests, until it ends or becomes something else.
-    async fn speak<IO>(self, io: IO, peer: SocketAddr, place: Place)
-    where
-        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    async fn speak<IO: Socket>(self, io: IO, peer: SocketAddr, place: Place) {
         let Self {
             builder,
             router,
             crowd,
+            progress_timeout,
             mut stopped,
         } = self;
         let answered = Arc::new(AtomicBool::new(false));
-        let asked = answered.clone();
+        let unread = Arc::new(AtomicBool::new(false));
+        let delivery = Arc::<Delivery>::default();
+        let line = Line::new(io, progress_timeout, crowd.clone(), delivery.clone());
+        let (asked, left, deliveries) = (answered.clone(), unread.clone(), delivery.clone());
+        let uploads = crowd.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
-            let mut request = request.map(Body::new);
+            deliveries.settle();
+            let mut request = request.map(|body| {
+                if body.is_end_stream() {
+                    return Body::empty();
+                }
+                let (crowd, left) = (uploads.clone(), left.clone());
+                Body::new(Upload::new(body, progress_timeout, crowd, left))
+            });
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(deliveries.clone());
             answer(router.clone(), request)
         });
         let mut connection = builder
-            .serve_connection(TokioIo::new(io), service)
+            .serve_connection(TokioIo::new(line), service)
             .with_upgrades();
         let ended = tokio::select! {
             ended = &mut connection => ended,
@@ -331,20 +371,58 @@ impl Http {
                 (&mut connection).await
             }
         };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection failed");
-            // Who has asked before and says nothing more is let go without a word: a 408 could be taken for the answer
-            // to a request that is on its way.
-            if error.is_timeout() && !answered.load(Ordering::Relaxed) {
-                crowd.count_timeout();
-                if let Some(parts) = connection.into_parts() {
-                    let mut io = parts.io.into_inner();
-                    // It fits into the socket's buffer, or nobody reads it.
-                    let _ = timeout(Duration::ZERO, io.write_all(REQUEST_TIMEOUT)).await;
+        // One that has become something else has no parts.
+        if let Some(parts) = connection.into_parts() {
+            let line = parts.io.into_inner();
+            match ended {
+                Ok(()) => {
+                    if !line.is_refused() {
+                        delivery.settle();
+                    }
+                    if unread.load(Ordering::Relaxed) {
+                        linger(line).await;
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a connection failed");
+                    if error.is_timeout() {
+                        expire(line, &answered, &delivery, &crowd).await;
+                    }
                 }
             }
         }
         drop(place);
+    }
+}
+
+/// Ends a connection whose next head didn't come in time.
+async fn expire(
+    mut line: Line<impl Socket>,
+    answered: &AtomicBool,
+    delivery: &Delivery,
+    crowd: &Crowd,
+) {
+    if answered.load(Ordering::Relaxed) {
+        // It's let go without a word: a 408 could be taken for the answer to a request that is on its way.
+        delivery.settle();
+        return;
+    }
+    crowd.count_timeout();
+    // It fits into the socket's buffer, or nobody reads it.
+    let _ = timeout(Duration::ZERO, line.write_all(REQUEST_TIMEOUT)).await;
+}
+
+/// Lets a client finish its sending, so that it gets to read why it was refused: a socket that is closed with something
+/// unread takes back what it was to send.
+async fn linger(mut line: Line<impl Socket>) {
+    let deadline = Instant::now() + LINGER_TIME_MAX;
+    let mut scratch = vec![0; LINGER_READ_BYTES];
+    let mut left = LINGER_BYTES_MAX;
+    while let Ok(Ok(read @ 1..)) = timeout_at(deadline, line.read(&mut scratch)).await {
+        left = left.saturating_sub(read);
+        if left == 0 {
+            return;
+        }
     }
 }
 

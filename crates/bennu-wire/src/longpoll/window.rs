@@ -20,8 +20,8 @@ pub enum Verdict {
 /// Who waits for a session's messages, and since when (`Phoenix.Transports.LongPoll.Server`).
 ///
 /// One poll waits at a time: a second one ends the first. Messages that a poll is answered with stay where they are
-/// until its answer is written to the end; a poll whose client hung up before loses nothing, the next one gets them
-/// again. A client that neither polls nor posts for one and a half windows is given up at the next check, and checks
+/// until it's known that its answer arrived, or until the client polls again after its answer was [sent](Self::sent) as
+/// a whole. A poll whose client hung up before loses nothing, the next one gets them again. A client that neither polls nor posts for one and a half windows is given up at the next check, and checks
 /// are as far apart.
 ///
 /// ```
@@ -61,6 +61,8 @@ enum Stage {
     },
     /// Its answer is on its way.
     Writing,
+    /// Its answer has left as a whole. Nobody knows yet whether it arrived.
+    Sent,
     /// It was answered, or is gone.
     Over,
 }
@@ -78,7 +80,8 @@ impl Window {
         }
     }
 
-    /// A poll begins to wait. The one that waited is to be answered now: its verdict is [`Verdict::Empty`].
+    /// A poll begins to wait. The one that waited is to be answered now: its verdict is [`Verdict::Empty`]. What was
+    /// answered last is to be [settled](Self::settle) before.
     pub fn poll(&mut self, now: Instant) -> Ticket {
         self.heard_at = now;
         self.ticket.0 += 1;
@@ -86,6 +89,25 @@ impl Window {
             until: now + self.window,
         };
         self.ticket
+    }
+
+    /// The client is about to poll again, and so tells what became of the answer before. Whether its messages may be
+    /// forgotten: who asks for more after an answer that was [sent](Self::sent) has it, and who doesn't wait for its
+    /// end gets it again.
+    #[must_use]
+    pub fn settle(&mut self) -> bool {
+        let sent = self.stage == Stage::Sent;
+        if sent {
+            self.stage = Stage::Over;
+        }
+        sent
+    }
+
+    /// The answer to a poll has left as a whole, but may still be lost. Its messages are kept.
+    pub fn sent(&mut self, ticket: Ticket) {
+        if self.is_writing(ticket) {
+            self.stage = Stage::Sent;
+        }
     }
 
     /// What to answer to a poll, given whether messages wait. After any other answer than [`Verdict::Wait`] it is over,
@@ -108,11 +130,11 @@ impl Window {
         Verdict::Empty
     }
 
-    /// The answer to a poll was written. Whether its messages may be forgotten: not when another poll came before that,
-    /// which gets them again.
+    /// The answer to a poll was written, and it's known or taken for granted that it arrived. Whether its messages may be
+    /// forgotten: not when another poll came before that, which gets them again.
     #[must_use]
     pub fn written(&mut self, ticket: Ticket) -> bool {
-        let current = self.is_writing(ticket);
+        let current = self.is_answering(ticket);
         if current {
             self.stage = Stage::Over;
         }
@@ -121,7 +143,7 @@ impl Window {
 
     /// The request of a poll is gone, answered or not. Whether its messages are to be kept for the next one.
     pub fn hung_up(&mut self, ticket: Ticket) -> bool {
-        let unwritten = self.is_writing(ticket);
+        let unwritten = self.is_answering(ticket);
         if ticket == self.ticket {
             self.stage = Stage::Over;
         }
@@ -155,7 +177,7 @@ impl Window {
     pub fn deadline(&self) -> Instant {
         match self.stage {
             Stage::Waiting { until } => until.min(self.check_at),
-            Stage::Writing | Stage::Over => self.check_at,
+            Stage::Writing | Stage::Sent | Stage::Over => self.check_at,
         }
     }
 
@@ -169,8 +191,20 @@ impl Window {
         !self.is_waiting() && now.saturating_duration_since(self.heard_at) > inactivity
     }
 
-    fn is_writing(&self, ticket: Ticket) -> bool {
+    /// Whether no poll waits, and no answer is on its way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::Sent | Stage::Over)
+    }
+
+    /// Whether the answer to this poll is on its way.
+    #[must_use]
+    pub fn is_writing(&self, ticket: Ticket) -> bool {
         ticket == self.ticket && self.stage == Stage::Writing
+    }
+
+    fn is_answering(&self, ticket: Ticket) -> bool {
+        ticket == self.ticket && matches!(self.stage, Stage::Writing | Stage::Sent)
     }
 }
 
@@ -198,7 +232,9 @@ mod tests {
         let start = Instant::now();
         let mut window = Window::new(Duration::from_millis(100), start);
         let mut buffer: Vec<String> = Vec::new();
-        let mut polls: BTreeMap<String, (Ticket, usize)> = BTreeMap::new();
+        let mut polls: BTreeMap<String, Ticket> = BTreeMap::new();
+        // Messages of the latest answer.
+        let mut handed = 0;
         for line in script.lines().map(str::trim).filter(|it| !it.is_empty()) {
             let (done, expected) = line.split_once(" = ").unwrap_or((line, ""));
             let mut words = done.split(' ');
@@ -218,29 +254,34 @@ mod tests {
                 ("expired?", None) => window.expire(now).to_string(),
                 ("deadline?", None) => (window.deadline() - start).as_millis().to_string(),
                 (poll, Some("polls")) => {
-                    polls.insert(poll.to_owned(), (window.poll(now), 0));
+                    if window.settle() {
+                        buffer.drain(..handed);
+                    }
+                    polls.insert(poll.to_owned(), window.poll(now));
                     String::new()
                 }
                 (poll, Some("gets")) => {
-                    let (ticket, handed) = polls.get_mut(poll).unwrap();
-                    match window.verdict(*ticket, !buffer.is_empty(), now) {
+                    match window.verdict(polls[poll], !buffer.is_empty(), now) {
                         Verdict::Wait => "wait".to_owned(),
                         Verdict::Empty => "204".to_owned(),
                         Verdict::Messages => {
-                            *handed = buffer.len();
+                            handed = buffer.len();
                             buffer.join(",")
                         }
                     }
                 }
                 (poll, Some("is-written")) => {
-                    let (ticket, handed) = polls[poll];
-                    if window.written(ticket) {
+                    if window.written(polls[poll]) {
                         buffer.drain(..handed);
                     }
                     String::new()
                 }
+                (poll, Some("is-sent")) => {
+                    window.sent(polls[poll]);
+                    String::new()
+                }
                 (poll, Some("hangs-up")) => {
-                    window.hung_up(polls[poll].0);
+                    window.hung_up(polls[poll]);
                     String::new()
                 }
                 _ => panic!("no such line: {line}"),
@@ -342,6 +383,55 @@ mod tests {
              4 b is-written
              5 c polls
              5 c gets = wait",
+        );
+    }
+
+    #[test]
+    fn what_was_sent_is_kept_until_the_client_asks_for_more() {
+        check(
+            "0 send x
+             0 a polls
+             0 a gets = x
+             1 a is-sent
+             2 send y
+             3 b polls
+             3 b gets = y
+             4 b is-sent
+             5 b is-written
+             6 c polls
+             6 c gets = wait",
+        );
+    }
+
+    #[test]
+    fn what_was_sent_and_lost_is_answered_again() {
+        check(
+            "0 send x
+             0 a polls
+             0 a gets = x
+             1 a is-sent
+             2 a hangs-up
+             3 b polls
+             3 b gets = x",
+        );
+    }
+
+    #[test]
+    fn who_hears_too_late_that_an_answer_was_lost_keeps_nothing_of_a_later_one() {
+        check(
+            "0 send x
+             0 a polls
+             0 a gets = x
+             1 a is-sent
+             2 b polls
+             3 a hangs-up
+             3 a is-written
+             4 send y
+             4 b gets = y
+             5 b is-sent
+             6 a hangs-up
+             7 c polls
+             7 c gets = wait",
         );
     }
 

@@ -332,13 +332,23 @@ impl Conn {
         }
     }
 
-    /// All that is queued, for one answer to a poll. It stays queued until it is [`handed_over`](Self::handed_over).
-    pub(crate) fn hand_over(&self) -> Vec<Bytes> {
+    /// All that is queued, for one answer to a poll: so many messages, and their bytes. It stays queued until it is
+    /// [`handed_over`](Self::handed_over).
+    pub(crate) fn hand_over(&self) -> (usize, usize) {
         let mut outbox = self.lock();
-        let Some(queue) = &mut outbox.queue else {
-            return Vec::new();
-        };
-        queue.hand_over()
+        let queue = outbox.queue.as_mut();
+        queue.map_or((0, 0), |it| it.hand_over())
+    }
+
+    /// A message of the answer that was given last. `None` beyond its end, and once it was taken back.
+    pub(crate) fn handed_frame(&self, index: usize) -> Option<Bytes> {
+        self.lock().queue.as_ref()?.handed_frame(index)
+    }
+
+    /// Drops what is queued: nobody will fetch it.
+    pub(crate) fn forget(&self) {
+        let queue = self.lock().queue.take();
+        drop(queue);
     }
 
     /// The answer that was given last is written.

@@ -129,10 +129,19 @@ impl Queue {
         completed
     }
 
-    /// All frames, for one answer to a poll. They stay until [`handed_over`](Self::handed_over).
-    pub(crate) fn hand_over(&mut self) -> Vec<Bytes> {
+    /// All frames, for one answer to a poll: so many, and their bytes. They stay until
+    /// [`handed_over`](Self::handed_over).
+    pub(crate) fn hand_over(&mut self) -> (usize, usize) {
         self.handed = self.frames.len();
-        self.frames.iter().cloned().collect()
+        self.load()
+    }
+
+    /// A frame of those that were handed over last.
+    pub(crate) fn handed_frame(&self, index: usize) -> Option<Bytes> {
+        self.frames
+            .get(index)
+            .filter(|_| index < self.handed)
+            .cloned()
     }
 
     /// What was handed over reached its client: so many frames, and their bytes.
@@ -228,10 +237,13 @@ mod tests {
     #[test]
     fn an_answer_that_is_lost_is_given_again() {
         let mut queue = queue(&["aa"]);
-        assert_eq!(queue.hand_over(), ["aa"]);
+        assert_eq!(queue.hand_over(), (1, 2));
         queue.push(Bytes::from_static(b"bb"));
+        assert_eq!(queue.handed_frame(1), None);
         queue.take_back();
-        assert_eq!(queue.hand_over(), ["aa", "bb"]);
+        assert_eq!(queue.handed_frame(0), None);
+        assert_eq!(queue.hand_over(), (2, 4));
+        assert_eq!(queue.handed_frame(1), Some(Bytes::from_static(b"bb")));
         queue.push(Bytes::from_static(b"cc"));
         queue.handed_over();
         assert_eq!(rest(queue), "cc");

@@ -18,6 +18,8 @@ pub(super) struct Crowd {
     members: Mutex<Members>,
     refused: Counter,
     timed_out: Counter,
+    slow_readers: Counter,
+    slow_bodies: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +57,14 @@ impl Crowd {
 
     pub(super) fn count_timeout(&self) {
         self.timed_out.add(1);
+    }
+
+    pub(super) fn count_slow_reader(&self) {
+        self.slow_readers.add(1);
+    }
+
+    pub(super) fn count_slow_body(&self) {
+        self.slow_bodies.add(1);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -107,6 +117,18 @@ impl ServeStats {
     pub fn heads_timed_out(&self) -> u64 {
         self.0.timed_out.get()
     }
+
+    /// Connections closed because their client didn't read what it was sent.
+    #[must_use]
+    pub fn answers_timed_out(&self) -> u64 {
+        self.0.slow_readers.get()
+    }
+
+    /// Bodies of requests that didn't come in time.
+    #[must_use]
+    pub fn bodies_timed_out(&self) -> u64 {
+        self.0.slow_bodies.get()
+    }
 }
 
 impl fmt::Debug for ServeStats {
@@ -115,6 +137,8 @@ impl fmt::Debug for ServeStats {
             .field("connections", &self.connections())
             .field("connections_refused", &self.connections_refused())
             .field("heads_timed_out", &self.heads_timed_out())
+            .field("bodies_timed_out", &self.bodies_timed_out())
+            .field("answers_timed_out", &self.answers_timed_out())
             .finish()
     }
 }

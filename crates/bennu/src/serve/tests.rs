@@ -1,13 +1,19 @@
 use std::net::IpAddr;
 
-use axum::routing::get;
+use axum::{
+    extract::rejection::StringRejection,
+    http::StatusCode,
+    response::IntoResponse,
+    routing::{get, post},
+};
 use tokio::{
     io::{AsyncReadExt, DuplexStream, duplex},
     sync::{Notify, oneshot},
-    time::Instant,
 };
 
 use super::*;
+
+impl Socket for DuplexStream {}
 
 const PEER: &str = "10.0.0.1:5000";
 
@@ -21,7 +27,12 @@ struct Connection {
 
 impl Connection {
     fn new(limits: &Limits) -> Self {
-        let (client, server) = duplex(1 << 20);
+        Self::with_room(limits, 1 << 20)
+    }
+
+    /// What isn't read yet may be so many bytes.
+    fn with_room(limits: &Limits, bytes: usize) -> Self {
+        let (client, server) = duplex(bytes);
         let (stop, stopped) = watch::channel(false);
         let crowd = Arc::<Crowd>::default();
         let go = Arc::new(Notify::new());
@@ -29,6 +40,7 @@ impl Connection {
             builder: Arc::new(builder(limits)),
             router: router(go.clone()),
             crowd: crowd.clone(),
+            progress_timeout: limits.progress_timeout,
             stopped,
         };
         let peer: SocketAddr = PEER.parse().unwrap();
@@ -60,7 +72,7 @@ impl Connection {
     }
 }
 
-/// `/` says who asks, `/slow` waits until it may go on.
+/// `/` says who asks, `/slow` waits until it may go on, `/large` says much, `/post` reads a body and `/refuse` doesn't.
 fn router(go: Arc<Notify>) -> Router {
     Router::new()
         .route(
@@ -77,8 +89,20 @@ fn router(go: Arc<Notify>) -> Router {
                 "ok"
             }),
         )
+        .route("/large", get(|| async { "x".repeat(LARGE_BYTES) }))
+        .route(
+            "/post",
+            post(|body: Result<String, StringRejection>| async move {
+                match body {
+                    Ok(_) => "ok".into_response(),
+                    Err(error) => error.status().into_response(),
+                }
+            }),
+        )
+        .route("/refuse", post(|| async { StatusCode::BAD_REQUEST }))
 }
 
+const LARGE_BYTES: usize = 200_000;
 const REQUEST: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
 #[tokio::test(start_paused = true)]
@@ -135,6 +159,7 @@ async fn a_client_that_does_not_read_the_408_is_not_waited_for() {
         builder: Arc::new(builder(&Limits::default())),
         router: router(connection.go.clone()),
         crowd: crowd.clone(),
+        progress_timeout: Limits::default().progress_timeout,
         stopped,
     };
     let peer: SocketAddr = PEER.parse().unwrap();
@@ -242,4 +267,93 @@ async fn over_tcp_those_beyond_are_answered_and_closed_and_a_signal_ends_it() {
     server.await.unwrap().unwrap();
     assert_eq!(stats.connections(), 0);
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_reads_its_answers_is_given_up() {
+    for requests in [1, 50] {
+        let mut connection = Connection::with_room(&Limits::default(), 10_000);
+        let began = Instant::now();
+        let request = REQUEST.replace("/ ", "/large ");
+        for _ in 0..requests {
+            connection.send(&request).await;
+        }
+        connection.stop.closed().await;
+        assert_eq!(began.elapsed().as_secs(), 30);
+        assert_eq!(connection.crowd.len(), 0);
+        let stats = ServeStats::new(connection.crowd);
+        assert_eq!(stats.answers_timed_out(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_may_read_slowly_but_not_too_slowly() {
+    // So many bytes every so many seconds, and whether it gets to the end.
+    for (bytes, seconds, is_served) in [(9_000, 29, true), (1_000, 5, false), (10, 1, false)] {
+        let mut connection = Connection::with_room(&Limits::default(), 1_000);
+        connection.send(&REQUEST.replace("/ ", "/large ")).await;
+        let mut read = 0;
+        let mut buffer = vec![0; bytes];
+        let mut ticks = tokio::time::interval(Duration::from_secs(seconds));
+        while read < LARGE_BYTES {
+            ticks.tick().await;
+            match timeout(
+                Duration::from_secs(1),
+                connection.client.read_exact(&mut buffer),
+            )
+            .await
+            {
+                Ok(Ok(_)) => read += bytes,
+                Ok(Err(_)) => break,
+                // The rest is shorter.
+                Err(_) => read += bytes,
+            }
+        }
+        assert_eq!(
+            read >= LARGE_BYTES,
+            is_served,
+            "{bytes} bytes every {seconds} s"
+        );
+        let stats = ServeStats::new(connection.crowd);
+        assert_eq!(stats.answers_timed_out(), u64::from(!is_served));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_may_come_slowly_but_not_too_slowly() {
+    for (bytes, seconds, status) in [(9_000, 29, "200"), (1_000, 5, "400"), (1, 1, "400")] {
+        let mut connection = Connection::new(&Limits::default());
+        let length = 40 * bytes;
+        let head = format!("POST /post HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+        connection.send(&head).await;
+        let body = "x".repeat(bytes);
+        let mut ticks = tokio::time::interval(Duration::from_secs(seconds));
+        for _ in 0..40 {
+            ticks.tick().await;
+            // Whoever was refused may be gone.
+            let _ = connection.client.write_all(body.as_bytes()).await;
+        }
+        assert_eq!(
+            connection.status().await,
+            status,
+            "{bytes} bytes every {seconds} s"
+        );
+        let stats = ServeStats::new(connection.crowd);
+        assert_eq!(stats.bodies_timed_out(), u64::from(status == "400"));
+    }
+}
+
+#[tokio::test]
+async fn who_sends_more_than_is_wanted_gets_to_read_why() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, router(Arc::default())).into_future());
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let length = 20_000_000;
+    let head = format!("POST /refuse HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
+    client.write_all(&vec![b'x'; length]).await.unwrap();
+    let mut status = [0; 12];
+    client.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 400");
 }

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr};
 
 use axum::extract;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use bennu_wire::{Payload, Serializer};
+use bennu_wire::{Encoding, Framing, Payload, Serializer};
 use http::{HeaderName, HeaderValue, Request, StatusCode, header, request};
 use serde::Serialize;
 use serde_json::Value;
@@ -43,6 +43,7 @@ pub struct Connect<A> {
     websocket_path: String,
     params: String,
     serializer: Serializer,
+    silent: bool,
     auth_token: Option<String>,
     request: request::Builder,
 }
@@ -56,6 +57,7 @@ impl<A: Send + Sync + 'static> Connect<A> {
             websocket_path: "/websocket".to_owned(),
             params: String::new(),
             serializer: Serializer::V2,
+            silent: false,
             auth_token: None,
             request: Request::builder(),
         }
@@ -116,6 +118,13 @@ impl<A: Send + Sync + 'static> Connect<A> {
         self
     }
 
+    /// Says nothing of itself, as a client whose heartbeats don't come: the mount's
+    /// [`idle_timeout`](crate::SocketOptions::idle_timeout) ends it. Others are heard every 30 seconds.
+    pub fn silent(mut self) -> Self {
+        self.silent = true;
+        self
+    }
+
     /// What [`SocketOptions::websocket_path`](crate::SocketOptions::websocket_path) is, if it isn't `/websocket`.
     pub fn websocket_path(mut self, path: &str) -> Self {
         self.websocket_path = format!("/{}", path.trim_start_matches('/'));
@@ -130,13 +139,14 @@ impl<A: Send + Sync + 'static> Connect<A> {
     /// [`socket`](Self::socket) returns it.
     pub async fn open(self) -> Result<Client, ConnectError> {
         let endpoint = self.endpoint.clone();
-        let (serializer, request) = (self.serializer, self.into_request());
+        let (serializer, silent) = (self.serializer, self.silent);
+        let request = self.into_request();
         let (near, far) = tokio::io::duplex(STREAM_BYTES);
         let (_gone, gone) = watch::channel(());
         let far = ServerEnd { stream: far, _gone };
         match endpoint.serve_upgraded(request, far).await {
             Ok(()) => Ok(Client {
-                link: Link::new(near, gone, serializer).into(),
+                link: Link::new(near, gone, serializer, silent).into(),
                 pubsub: endpoint.pubsub().clone(),
             }),
             Err(status) => Err(ConnectError { status }),
@@ -151,10 +161,14 @@ impl<A: Send + Sync + 'static> Connect<A> {
     /// What `connect` said, or why the params don't decode.
     pub async fn socket<S: Socket<App = A>>(self) -> Result<S> {
         let (app, auth_token) = (self.endpoint.app().clone(), self.auth_token.clone());
+        let encoding = Encoding {
+            serializer: self.serializer,
+            framing: Framing::WebSocket,
+        };
         let (parts, ()) = self.into_request().into_parts();
         let params = Params::parse(parts.uri.query().unwrap_or_default()).unwrap_or_default();
         let params = params.decode().map_err(Error::from)?;
-        S::connect(&app, params, &ConnectInfo::new(parts, auth_token)).await
+        S::connect(&app, params, &ConnectInfo::new(parts, encoding, auth_token)).await
     }
 
     #[track_caller]

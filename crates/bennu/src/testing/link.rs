@@ -5,6 +5,7 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bennu_websocket::Opcode;
@@ -17,7 +18,7 @@ use tokio::{
     },
     sync::{mpsc, watch},
     task::AbortHandle,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
@@ -29,6 +30,10 @@ use super::{
 
 /// Bytes that may be under way, as in a kernel's buffers.
 pub(super) const STREAM_BYTES: usize = 64 * 1024;
+
+/// How often a client that has nothing to say shows that it's there, as others do by heartbeats: by a frame that nobody
+/// answers (RFC 6455, section 5.5.3), so that a test sees none of it.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Ends the connection when it's dropped, as a client that vanishes.
 #[derive(Debug)]
@@ -47,11 +52,12 @@ impl Link {
         stream: DuplexStream,
         gone: watch::Receiver<()>,
         serializer: Serializer,
+        silent: bool,
     ) -> Self {
         let inbox = Arc::new(Inbox::new());
         let (outgoing, queue) = mpsc::unbounded_channel();
         let (reader, writer) = split(stream);
-        let writes = tokio::spawn(write(writer, queue)).abort_handle();
+        let writes = tokio::spawn(write(writer, queue, silent)).abort_handle();
         let pong = outgoing.downgrade();
         let reads = tokio::spawn({
             let (inbox, writes) = (inbox.clone(), writes.clone());
@@ -124,11 +130,20 @@ impl Drop for Link {
 async fn write(
     mut stream: WriteHalf<DuplexStream>,
     mut queue: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>,
+    silent: bool,
 ) {
-    while let Some((at, frame)) = queue.recv().await {
-        if at > Instant::now() {
-            sleep_until(at).await;
-        }
+    loop {
+        let frame = match timeout(HEARTBEAT_INTERVAL, queue.recv()).await {
+            Ok(Some((at, frame))) => {
+                if at > Instant::now() {
+                    sleep_until(at).await;
+                }
+                frame
+            }
+            Ok(None) => return,
+            Err(_) if silent => continue,
+            Err(_) => frames::masked(Opcode::Pong, &[]),
+        };
         if stream.write_all(&frame).await.is_err() {
             return;
         }

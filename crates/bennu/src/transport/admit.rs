@@ -187,7 +187,7 @@ pub(crate) async fn connect<T: Accept>(
     if options.auth_token {
         subprotocol::hide_tokens(&mut parts.headers);
     }
-    let mut info = ConnectInfo::new(parts, carrier.auth_token);
+    let mut info = ConnectInfo::new(parts, encoding, carrier.auth_token);
     let connected = AssertUnwindSafe(async {
         find_session(options, csrf_token.as_deref(), &mut info).await;
         let socket = sockets.connect(params, &info).await?;

@@ -9,6 +9,7 @@
 //! said by the client itself, so no other site's page can speak for it; therefore every origin may read the answers.
 
 mod answer;
+mod bodies;
 mod polling;
 mod post;
 mod session;
@@ -30,6 +31,7 @@ use http::{HeaderMap, Method, request::Parts};
 pub(crate) use self::token::{NODE_BYTES, Signer};
 use self::{
     answer::Answer,
+    bodies::Bodies,
     post::post,
     session::{Session, Task},
     sessions::Sessions,
@@ -37,6 +39,7 @@ use self::{
 use super::{
     Accept,
     admit::{self, Admitted, Carrier, Refusal},
+    delivery::Delivery,
 };
 use crate::{LongPoll, params::Params, runtime::Mount, telemetry::Refused};
 
@@ -49,6 +52,7 @@ pub(crate) struct LongPolling<T> {
     options: LongPoll,
     sockets: Arc<T>,
     sessions: Arc<Sessions>,
+    bodies: Bodies,
     signer: Signer,
 }
 
@@ -60,11 +64,13 @@ pub(crate) fn route<T: Accept>(
     signer: Signer,
 ) -> MethodRouter {
     let sessions = Arc::new(Sessions::new(options.sessions_max));
+    let bodies = Bodies::new(options.bodies_bytes_max);
     let it = Arc::new(LongPolling {
         mount,
         options,
         sockets,
         sessions,
+        bodies,
         signer,
     });
     any(move |request: Request| {
@@ -82,15 +88,23 @@ impl<T: Accept> LongPolling<T> {
         let answer = match (&parts.method, self.session(&parts)) {
             (_, Err(refusal)) => Answer::Refused(refusal),
             (&Method::GET, Ok(Some(session))) => {
+                let delivery = parts.extensions.get::<Arc<Delivery>>().cloned();
                 // The request isn't needed any more: while it waits it shall not keep its memory.
                 drop((parts, body));
                 let polling = session.poll();
-                let messages = polling.messages().await;
-                Answer::Polled(polling, messages)
+                let load = polling.messages().await;
+                Answer::Polled(polling, load, delivery)
             }
-            (&Method::GET, Ok(None)) => self.begin(parts).await.unwrap_or_else(Answer::Refused),
+            // Boxed, since a poll that waits would have their size as well.
+            (&Method::GET, Ok(None)) => {
+                let began = Box::pin(self.begin(parts)).await;
+                began.unwrap_or_else(Answer::Refused)
+            }
             (&Method::POST, Ok(Some(session))) => {
-                post(&session, &self.options, &parts.headers, body).await
+                let Self {
+                    options, bodies, ..
+                } = self;
+                Box::pin(post(&session, options, bodies, &parts.headers, body)).await
             }
             (&Method::POST, Ok(None)) => Answer::Status(410),
             (&Method::OPTIONS, Ok(_)) => Answer::preflight(&parts.headers),

@@ -2,6 +2,7 @@
 
 mod accept;
 mod admit;
+pub(crate) mod delivery;
 pub(crate) mod longpoll;
 mod origin;
 mod subprotocol;

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     runtime::{Connection, Driver, Mount},
+    serve::Line,
     telemetry::Refused,
 };
 
@@ -162,14 +163,14 @@ fn start<D: Driver>(upgraded: Upgraded, admitted: Admitted<D>) {
 /// The stream, and what was read of it already: as [`serve`](crate::serve) has it, or as `axum::serve` does.
 fn tcp_stream(upgraded: Upgraded) -> Result<(TcpStream, BytesMut), Upgraded> {
     use hyper_util::server::conn::auto::upgrade;
-    let (io, read) = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => (parts.io, parts.read_buf),
+    let (io, read) = match upgraded.downcast::<TokioIo<Line<TcpStream>>>() {
+        Ok(parts) => (parts.io.into_inner().into_inner(), parts.read_buf),
         Err(upgraded) => {
             let parts = upgrade::downcast::<TokioIo<TcpStream>>(upgraded)?;
-            (parts.io, parts.read_buf)
+            (parts.io.into_inner(), parts.read_buf)
         }
     };
-    Ok((io.into_inner(), BytesMut::from(read)))
+    Ok((io, BytesMut::from(read)))
 }
 
 fn connection<IO, D>(io: IO, read: BytesMut, admitted: Admitted<D>) -> Connection<IO, D>

@@ -96,6 +96,19 @@ async fn a_client_that_stalls_is_a_slow_consumer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_is_heard_for_as_long_as_it_is_there_unless_it_is_silent() {
+    let stage = Stage::new();
+    let room = stage.room().await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_reply!(room.push("status", ()), "ok");
+
+    let connect = Connect::new(&stage.endpoint, "/socket").params(json!({"user_id": 1}));
+    let silent = connect.silent().open().await.unwrap();
+    silent.set_timeout(Duration::from_secs(100));
+    assert_eq!(silent.closed().await, Some(Close::new(1001, "idle")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_no_client_would_send_can_be_sent() {
     let stage = Stage::new();
     for (text, code) in [("{}", 1007), ("[1,2]", 1007), ("", 1007)] {

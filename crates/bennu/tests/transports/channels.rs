@@ -47,6 +47,8 @@ impl Socket for UserSocket {
                 "auth_token": info.auth_token(),
                 "user_agent": info.user_agent(),
                 "x": info.header("x-application"),
+                "transport": info.transport(),
+                "vsn": info.vsn(),
                 "from_loopback": info.peer_addr().is_some_and(|it| it.ip().is_loopback()),
             }),
         })

@@ -25,22 +25,26 @@ async fn check_connect(address: &Address, expected: Result<(), u16>) {
 /// What the socket is told when a client connects there, by a join of `info`.
 async fn check_told(address: &Address, field: &str, expected: Value) {
     for transport in Transport::ALL {
-        let server = Server::start().await;
-        let mut client = Client::connect(transport, server.addr, address)
-            .await
-            .unwrap();
-        let join = r#"["1","1","info","phx_join",{}]"#;
-        client.send(Frame::Text(join.to_owned())).await;
-        let Event::Frame(Frame::Text(text)) = client.receive().await else {
-            panic!("no reply");
-        };
-        let reply: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(
-            reply.pointer(&format!("/4/response/{field}")),
-            Some(&expected),
-            "over {transport:?}: {reply}"
-        );
+        check_told_over(transport, address, field, expected.clone()).await;
     }
+}
+
+async fn check_told_over(transport: Transport, address: &Address, field: &str, expected: Value) {
+    let server = Server::start().await;
+    let mut client = Client::connect(transport, server.addr, address)
+        .await
+        .unwrap();
+    let join = r#"["1","1","info","phx_join",{}]"#;
+    client.send(Frame::Text(join.to_owned())).await;
+    let Event::Frame(Frame::Text(text)) = client.receive().await else {
+        panic!("no reply");
+    };
+    let reply: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        reply.pointer(&format!("/4/response/{field}")),
+        Some(&expected),
+        "over {transport:?}: {reply}"
+    );
 }
 
 #[tokio::test]
@@ -130,6 +134,19 @@ async fn variables_of_the_path_are_params_and_win_over_the_query() {
     let reply: Value = serde_json::from_str(&text).unwrap();
     let params = json!({"vsn": "2.0.0", "tenant": "tést", "shard": "s1", "x": "1"});
     assert_eq!(reply.pointer("/4/response/params"), Some(&params));
+}
+
+#[tokio::test]
+async fn a_socket_is_told_transport_and_version() {
+    let address = Address::new("/socket?vsn=2.0.0");
+    check_told(&address, "vsn", json!("2.0.0")).await;
+    for transport in Transport::ALL {
+        let name = match transport {
+            Transport::WebSocket => "websocket",
+            Transport::LongPoll => "longpoll",
+        };
+        check_told_over(transport, &address, "transport", json!(name)).await;
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod broadcasts;
 mod channels;
 mod client;
 mod connects;
+mod deliveries;
 mod ends;
 mod joins;
 mod longpoll;

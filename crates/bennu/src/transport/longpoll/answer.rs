@@ -2,11 +2,10 @@
 
 use std::{
     borrow::Cow,
-    convert::Infallible,
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    vec,
 };
 
 use axum::{
@@ -18,8 +17,11 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use serde_json::json;
 
-use super::{polling::Polling, session::Session};
-use crate::transport::admit::Refusal;
+use super::{
+    polling::{Load, Polling},
+    session::Session,
+};
+use crate::transport::{admit::Refusal, delivery::Delivery};
 
 /// Small messages are gathered into chunks of this size; larger ones are written from where they lie.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -30,8 +32,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 pub(crate) enum Answer {
     /// A session began.
     Began(Arc<Session>),
-    /// What a poll fetched; nothing when it waited in vain.
-    Polled(Polling, Vec<Bytes>),
+    /// What a poll fetched, and who watches its delivery; nothing when it waited in vain.
+    Polled(Polling, Option<Load>, Option<Arc<Delivery>>),
     /// What became of a POST.
     Status(u16),
     /// As much, and why.
@@ -59,12 +61,13 @@ impl IntoResponse for Answer {
             Self::Began(session) => {
                 json(json!({"status": 410, "token": session.token(), "messages": []}))
             }
-            Self::Polled(polling, messages) if messages.is_empty() => {
+            Self::Polled(polling, None, _) => {
                 let token = polling.session().token();
                 json(json!({"status": 204, "token": token, "messages": []}))
             }
-            Self::Polled(polling, messages) => {
-                let mut response = Response::new(Body::new(Messages::new(polling, messages)));
+            Self::Polled(polling, Some(load), delivery) => {
+                let messages = Messages::new(polling, load, delivery);
+                let mut response = Response::new(Body::new(messages));
                 response.headers_mut().insert(header::CONTENT_TYPE, JSON);
                 response
             }
@@ -106,12 +109,17 @@ fn preflight(allowed: Option<HeaderValue>) -> Response {
     response
 }
 
-/// The body of an answer with messages. They are JSON strings already.
+/// The body of an answer with messages, which are JSON strings already. They stay with their session, so that a client
+/// that doesn't read them keeps nothing alive.
 struct Messages {
-    polling: Polling,
+    /// Until it's handed to whoever watches the delivery.
+    polling: Option<Polling>,
+    delivery: Option<Arc<Delivery>>,
     /// What comes before the next message.
     before: Bytes,
-    messages: vec::IntoIter<Bytes>,
+    messages: usize,
+    /// Which message comes next.
+    next: usize,
     /// A large message, whose beginning was written.
     large: Option<Bytes>,
     bytes_left: usize,
@@ -119,63 +127,84 @@ struct Messages {
 
 const TAIL: &str = "]}";
 
+/// An answer can't be finished: its messages are for a later poll, or its session is over.
+#[derive(Debug)]
+struct TakenBack;
+
 impl Messages {
-    fn new(polling: Polling, messages: Vec<Bytes>) -> Self {
+    fn new(polling: Polling, load: Load, delivery: Option<Arc<Delivery>>) -> Self {
         let token = polling.session().token();
         let before = Bytes::from(format!(r#"{{"status":200,"token":"{token}","messages":["#));
-        let commas = messages.len().saturating_sub(1);
-        let bytes_left =
-            before.len() + messages.iter().map(Bytes::len).sum::<usize>() + commas + TAIL.len();
+        let commas = load.messages.saturating_sub(1);
+        let bytes_left = before.len() + load.bytes + commas + TAIL.len();
         Self {
-            polling,
+            polling: Some(polling),
+            delivery,
             before,
-            messages: messages.into_iter(),
+            messages: load.messages,
+            next: 0,
             large: None,
             bytes_left,
         }
     }
 
-    fn chunk(&mut self) -> Bytes {
+    fn chunk(&mut self) -> Result<Bytes, TakenBack> {
         if let Some(large) = self.large.take() {
-            return large;
+            return Ok(large);
         }
+        let polling = self.polling.as_ref().ok_or(TakenBack)?;
+        polling.session().heard();
         let mut chunk = BytesMut::with_capacity(self.bytes_left.min(2 * CHUNK_BYTES));
         while chunk.len() < CHUNK_BYTES {
-            let Some(message) = self.messages.next() else {
+            if self.next == self.messages {
                 chunk.put_slice(TAIL.as_bytes());
                 break;
-            };
-            chunk.put_slice(&std::mem::replace(
-                &mut self.before,
-                Bytes::from_static(b","),
-            ));
+            }
+            let message = polling.message(self.next).ok_or(TakenBack)?;
+            self.next += 1;
+            let before = std::mem::replace(&mut self.before, Bytes::from_static(b","));
+            chunk.put_slice(&before);
             if message.len() > CHUNK_BYTES {
                 self.large = Some(message);
                 break;
             }
             chunk.put_slice(&message);
         }
-        chunk.freeze()
+        Ok(chunk.freeze())
+    }
+
+    /// All of it is on its way.
+    fn finish(&mut self) {
+        let Some(polling) = self.polling.take() else {
+            return;
+        };
+        match self.delivery.take() {
+            Some(delivery) => delivery.watch(Box::new(polling)),
+            // Whoever serves this tells no more.
+            None => polling.written(),
+        }
     }
 }
 
 impl HttpBody for Messages {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = TakenBack;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, TakenBack>>> {
         let this = self.get_mut();
         if this.bytes_left == 0 {
             return Poll::Ready(None);
         }
-        let chunk = this.chunk();
+        let chunk = match this.chunk() {
+            Ok(chunk) => chunk,
+            Err(error) => return Poll::Ready(Some(Err(error))),
+        };
         this.bytes_left -= chunk.len();
-        this.polling.session().heard();
         if this.bytes_left == 0 {
-            this.polling.written();
+            this.finish();
         }
         Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
@@ -188,3 +217,11 @@ impl HttpBody for Messages {
         SizeHint::with_exact(self.bytes_left as u64)
     }
 }
+
+impl fmt::Display for TakenBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the messages are another poll's by now")
+    }
+}
+
+impl std::error::Error for TakenBack {}

@@ -1,4 +1,4 @@
-//! A poll of a session, from its request until its answer is written.
+//! A poll of a session, from its request until its answer has arrived.
 
 use std::{
     future::poll_fn,
@@ -11,11 +11,20 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::session::Session;
+use crate::transport::delivery::Delivered;
 
-/// Dropped before its answer is [written](Self::written), it leaves the messages to the next poll.
+/// Dropped before it's known that its answer [arrived](Self::written), it leaves the messages to the next poll.
 pub(crate) struct Polling {
     session: Arc<Session>,
     ticket: Ticket,
+}
+
+/// How much a poll is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(super) messages: usize,
+    /// Of all messages.
+    pub(super) bytes: usize,
 }
 
 impl Polling {
@@ -28,30 +37,53 @@ impl Polling {
     }
 
     /// Waits for messages. None when the window is over, when another poll came, or when the session ended.
-    pub(crate) async fn messages(&self) -> Vec<Bytes> {
+    pub(crate) async fn messages(&self) -> Option<Load> {
         poll_fn(|cx| self.poll_messages(cx.waker())).await
     }
 
-    fn poll_messages(&self, waker: &Waker) -> Poll<Vec<Bytes>> {
+    fn poll_messages(&self, waker: &Waker) -> Poll<Option<Load>> {
         let Session { conn, .. } = &*self.session;
         let mut state = self.session.lock();
         let now = Instant::now().into_std();
         match state.window.verdict(self.ticket, conn.backlog().1 > 0, now) {
-            Verdict::Messages => Poll::Ready(conn.hand_over()),
+            Verdict::Messages => {
+                let (messages, bytes) = conn.hand_over();
+                Poll::Ready(Some(Load { messages, bytes }))
+            }
             Verdict::Wait if !state.ended => {
                 state.waker = Some(waker.clone());
                 Poll::Pending
             }
-            Verdict::Wait | Verdict::Empty => Poll::Ready(Vec::new()),
+            Verdict::Wait | Verdict::Empty => Poll::Ready(None),
         }
     }
 
-    /// The answer was written to its end: its messages may be forgotten.
+    /// One message of its answer. `None` once the answer is for a later poll to give, or for nobody.
+    pub(crate) fn message(&self, index: usize) -> Option<Bytes> {
+        let state = self.session.lock();
+        let current = state.window.is_writing(self.ticket);
+        current.then(|| self.session.conn.handed_frame(index))?
+    }
+
+    /// The answer was written to its end, and more can't be known of it: its messages may be forgotten.
     pub(crate) fn written(&self) {
         let mut state = self.session.lock();
         if state.window.written(self.ticket) {
             self.session.conn.handed_over();
         }
+        state.settled();
+    }
+}
+
+impl Delivered for Polling {
+    fn sent(&self) {
+        let mut state = self.session.lock();
+        state.window.sent(self.ticket);
+        state.settled();
+    }
+
+    fn received(self: Box<Self>) {
+        self.written();
     }
 }
 
@@ -62,6 +94,7 @@ impl Drop for Polling {
             if state.window.hung_up(self.ticket) {
                 self.session.conn.take_back();
             }
+            state.settled();
             if state.window.is_waiting() {
                 None
             } else {

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::body::{Body, HttpBody, to_bytes};
+use axum::body::Body;
 use bennu_wire::longpoll::Batch;
 use http::{HeaderMap, header};
 use tokio::time::timeout;
 
 use super::{
     answer::Answer,
+    bodies::{Bodies, NotTaken},
     session::{NotHandled, Session},
 };
 use crate::{LongPoll, transport::admit::Refusal};
@@ -20,23 +21,23 @@ pub(crate) const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 pub(crate) async fn post(
     session: &Arc<Session>,
     options: &LongPoll,
+    bodies: &Bodies,
     headers: &HeaderMap,
     body: Body,
 ) -> Answer {
     session.heard();
-    let bytes_max = options.body_bytes_max;
-    if body.size_hint().lower() > bytes_max as u64 {
-        return Answer::Refused(Refusal::BadRequest);
-    }
-    let body = match timeout(BODY_TIME_MAX, to_bytes(body, bytes_max)).await {
+    let body = match timeout(BODY_TIME_MAX, bodies.take(body, options.body_bytes_max)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(_)) => return Answer::Refused(Refusal::BadRequest),
+        Ok(Err(NotTaken::TooLong | NotTaken::Broken)) => {
+            return Answer::Refused(Refusal::BadRequest);
+        }
+        Ok(Err(NotTaken::NoRoom)) => return Answer::Refused(Refusal::Unavailable),
         Err(_) => return Answer::Status(408),
     };
     let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|it| it.to_str().ok());
-    let batch = match Batch::new(content_type, body) {
+    let batch = match Batch::new(content_type, body.bytes()) {
         Ok(batch) => batch,
         Err(error) => return Answer::Malformed(error.status(), error.to_string().into()),
     };

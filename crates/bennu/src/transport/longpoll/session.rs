@@ -27,7 +27,7 @@ use crate::{
 
 /// Rounds of mail before other tasks of the thread have their turn.
 const ROUNDS_MAX: usize = 32;
-/// How long the channels of a session that ended may take to end.
+/// How long the channels of a session that ended may take to end, and its last answer to be read.
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// One client, over its requests.
@@ -45,6 +45,8 @@ pub(super) struct State {
     /// Of the poll that waits.
     pub(super) waker: Option<Waker>,
     pub(super) ended: bool,
+    /// Of the task, which has ended but for an answer that is on its way.
+    leaving: Option<Waker>,
     /// Messages that wait for the task: for a moment, or while a raw socket is busy.
     posted: VecDeque<Posted>,
     posted_bytes: usize,
@@ -75,6 +77,7 @@ impl Session {
             window: Window::new(window, Instant::now().into_std()),
             waker: None,
             ended: false,
+            leaving: None,
             posted: VecDeque::new(),
             posted_bytes: 0,
         };
@@ -95,6 +98,9 @@ impl Session {
     pub(crate) fn poll(self: &Arc<Self>) -> Polling {
         let (ticket, previous) = {
             let mut state = self.lock();
+            if state.window.settle() {
+                self.conn.handed_over();
+            }
             // The answer before this, if it isn't written yet, won't be: its messages are for this poll.
             self.conn.take_back();
             let ticket = state.window.poll(Instant::now().into_std());
@@ -179,6 +185,14 @@ impl Session {
         Instant::from_std(deadline)
     }
 
+    /// Whether no answer is on its way. Otherwise the task is woken when there is news of it.
+    fn poll_idle(&self, waker: &Waker) -> bool {
+        let mut state = self.lock();
+        let idle = state.window.is_idle();
+        state.leaving = (!idle).then(|| waker.clone());
+        idle
+    }
+
     /// Nobody can poll or post any more.
     fn end(&self) {
         let (waker, posted) = {
@@ -197,6 +211,15 @@ impl Session {
     }
 }
 
+impl State {
+    /// There is news of an answer, which the task may wait for.
+    pub(super) fn settled(&mut self) {
+        if let Some(waker) = self.leaving.take() {
+            waker.wake();
+        }
+    }
+}
+
 /// The task of one session.
 pub(super) struct Task<D> {
     session: Arc<Session>,
@@ -207,6 +230,7 @@ pub(super) struct Task<D> {
     place: u32,
     timer: Pin<Box<Sleep>>,
     closing: Option<Reason>,
+    closed: bool,
 }
 
 impl<D: Driver> Task<D> {
@@ -226,6 +250,7 @@ impl<D: Driver> Task<D> {
             place,
             timer,
             closing: None,
+            closed: false,
         }
     }
 
@@ -310,10 +335,13 @@ impl<D: Driver> Future for Task<D> {
             driver,
             timer,
             closing,
+            closed,
             ..
         } = &mut *self;
         let reason = closing.unwrap_or(Reason::Disconnected);
-        if driver.poll_close(reason, &session.conn, cx).is_ready() {
+        *closed = *closed || driver.poll_close(reason, &session.conn, cx).is_ready();
+        // The last words may be on their way.
+        if *closed && session.poll_idle(cx.waker()) {
             return Poll::Ready(());
         }
         timer.as_mut().poll(cx)
@@ -324,6 +352,7 @@ impl<D> Drop for Task<D> {
     fn drop(&mut self) {
         // Whoever still holds the outbox shall not fill it.
         self.session.conn.close(Close::lost());
+        self.session.conn.forget();
         self.session.conn.mount().leave(self.place);
         self.sessions.remove(self.session.id);
         self.session.end();

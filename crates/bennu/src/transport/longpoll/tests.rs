@@ -27,6 +27,7 @@ use tokio::{
 
 use super::{
     answer::Answer,
+    bodies::{Bodies, NotTaken},
     polling::Polling,
     post::{BODY_TIME_MAX, post},
     session::{NotHandled, Session, Task},
@@ -35,6 +36,7 @@ use super::{
 use crate::{
     LongPoll, Overflow, Presence, PresenceOptions, Reason, SocketOptions,
     runtime::{Close, Conn, Driver, Mount},
+    transport::delivery::Delivery,
 };
 
 const WINDOW: Duration = Duration::from_millis(100);
@@ -125,8 +127,15 @@ impl Stage {
 }
 
 async fn answer(polling: Polling) -> Response {
-    let messages = polling.messages().await;
-    Answer::Polled(polling, messages).into_response()
+    let load = polling.messages().await;
+    Answer::Polled(polling, load, None).into_response()
+}
+
+/// Whether an answer breaks off.
+async fn is_cut(mut response: Response) -> bool {
+    let mut body = Pin::new(response.body_mut());
+    let frame = poll_fn(|cx| body.as_mut().poll_frame(cx)).await;
+    frame.is_some_and(|it| it.is_err())
 }
 
 async fn next_chunk(response: &mut Response) -> Option<Bytes> {
@@ -239,7 +248,8 @@ async fn a_poll_that_comes_before_the_last_answer_is_read_gets_the_same_again() 
     let first = answer(stage.session.poll()).await;
     stage.post("b").await.unwrap();
     let second = answer(stage.session.poll()).await;
-    assert_eq!(read(first).await, "200 a");
+    // Its client wouldn't wait for it any more.
+    assert!(is_cut(first).await);
     stage.post("c").await.unwrap();
     assert_eq!(read(second).await, "200 a,b");
     assert_eq!(stage.poll().await, "200 c");
@@ -251,7 +261,7 @@ async fn a_second_poll_ends_the_first() {
     let first = stage.session.poll();
     assert_eq!(first.messages().now_or_never(), None);
     let second = stage.session.poll();
-    assert_eq!(first.messages().now_or_never(), Some(Vec::new()));
+    assert_eq!(first.messages().now_or_never(), Some(None));
     assert_eq!(second.messages().now_or_never(), None);
     drop(first);
     stage.post("a").await.unwrap();
@@ -324,7 +334,8 @@ async fn a_body_that_doesnt_come_is_given_up() {
     let options = LongPoll::default();
     let body = Body::from_stream(pending::<Result<Bytes, Infallible>>());
     let began = Instant::now();
-    let answer = post(&stage.session, &options, &HeaderMap::new(), body).await;
+    let bodies = Bodies::new(usize::MAX);
+    let answer = post(&stage.session, &options, &bodies, &HeaderMap::new(), body).await;
     assert!(matches!(answer, Answer::Status(408)));
     assert_eq!(began.elapsed(), BODY_TIME_MAX);
 }
@@ -352,4 +363,118 @@ async fn a_poll_that_waits_when_the_session_ends_gets_what_there_is() {
         yield_now().await;
         assert!(!stage.is_alive());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_answer_of_a_session_is_given_time_and_then_up() {
+    for (wait, is_given_up) in [(0, false), (4, false), (6, true)] {
+        let stage = Stage::new();
+        stage.post("a").await.unwrap();
+        let response = answer(stage.session.poll()).await;
+        stage.session.conn.close(Close::new(1001, "disconnected"));
+        yield_now().await;
+        assert!(stage.sessions.get(1).is_none());
+        assert_eq!(stage.mount.len(), 1, "an answer is on its way");
+        advance(Duration::from_secs(wait)).await;
+        yield_now().await;
+        if is_given_up {
+            assert_eq!(stage.session.conn.backlog(), (0, 0));
+            assert!(is_cut(response).await);
+        } else {
+            assert_eq!(read(response).await, "200 a");
+            yield_now().await;
+        }
+        assert_eq!(stage.mount.len(), 0);
+    }
+}
+
+/// What is known of an answer's delivery, and what the next poll gets.
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_kept_until_it_is_known_or_taken_for_granted_that_it_arrived() {
+    type Fate = fn(Arc<Delivery>) -> Option<Arc<Delivery>>;
+    let fates: [(&str, Fate, &str); 6] = [
+        ("lost before it left", |_| None, "200 a,b"),
+        (
+            "lost",
+            |it| {
+                it.flushed();
+                None
+            },
+            "200 a,b",
+        ),
+        (
+            "another request, but too early to be an answer to it",
+            |it| {
+                it.settle();
+                Some(it)
+            },
+            "200 a,b",
+        ),
+        (
+            "another request",
+            |it| {
+                it.flushed();
+                it.settle();
+                Some(it)
+            },
+            "200 b",
+        ),
+        (
+            "flushed more than once",
+            |it| {
+                it.flushed();
+                it.flushed();
+                it.settle();
+                it.settle();
+                Some(it)
+            },
+            "200 b",
+        ),
+        (
+            "another poll on another connection",
+            |it| {
+                it.flushed();
+                Some(it)
+            },
+            "200 b",
+        ),
+    ];
+    for (what, fate, expected) in fates {
+        let stage = Stage::new();
+        stage.post("a").await.unwrap();
+        let delivery = Arc::<Delivery>::default();
+        let polling = stage.session.poll();
+        let load = polling.messages().await;
+        let response = Answer::Polled(polling, load, Some(delivery.clone())).into_response();
+        assert_eq!(read(response).await, "200 a", "{what}");
+        stage.post("b").await.unwrap();
+        let stays = fate(delivery);
+        assert_eq!(stage.poll().await, expected, "{what}");
+        drop(stays);
+    }
+}
+
+#[tokio::test]
+async fn bodies_share_their_room_and_give_it_back() {
+    let bodies = Bodies::new(10);
+    let take = async |bytes: usize| {
+        let taken = bodies.take(Body::from(vec![b'a'; bytes]), 8).await;
+        taken.map(|it| (it.bytes().len(), it))
+    };
+    assert_eq!(take(9).await.err(), Some(NotTaken::TooLong));
+    let (length, first) = take(8).await.unwrap();
+    assert_eq!(length, 8);
+    assert_eq!(take(3).await.err(), Some(NotTaken::NoRoom));
+    let second = take(2).await.unwrap();
+    assert_eq!(take(1).await.err(), Some(NotTaken::NoRoom));
+    drop(first);
+    assert_eq!(take(8).await.unwrap().0, 8);
+    drop(second);
+    let broken = futures_util::stream::iter([Ok("abc"), Err(std::io::Error::other("gone"))]);
+    let broken = bodies.take(Body::from_stream(broken), 8).await;
+    assert_eq!(broken.err(), Some(NotTaken::Broken));
+    let long = futures_util::stream::iter([Ok::<_, Infallible>("abcd"), Ok("efghi")]);
+    let long = bodies.take(Body::from_stream(long), 8).await;
+    assert_eq!(long.err(), Some(NotTaken::TooLong));
+    assert_eq!(take(8).await.unwrap().0, 8, "all was given back");
 }

@@ -1,0 +1,155 @@
+//! The byte stream under HTTP.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::{
+    crowd::Crowd,
+    pace::{Pace, too_slow},
+};
+use crate::transport::delivery::Delivery;
+
+/// A stream whose client has to read, and that knows when all was written.
+///
+/// A WebSocket is given the [stream](Self::into_inner) itself.
+#[derive(Debug)]
+pub(crate) struct Line<IO> {
+    io: IO,
+    writes: Pace,
+    crowd: Arc<Crowd>,
+    delivery: Arc<Delivery>,
+    /// HTTP takes a connection that is reset between requests for one that ended well.
+    failed: bool,
+}
+
+/// What lines are made of.
+pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// Whether the other end has told that it didn't want what it was sent.
+    fn is_refused(&self) -> bool {
+        false
+    }
+
+    /// When this is dropped, nothing is to be left for the kernel to do.
+    fn forsake(&self) {}
+}
+
+impl Socket for TcpStream {
+    fn is_refused(&self) -> bool {
+        !matches!(self.take_error(), Ok(None))
+    }
+
+    fn forsake(&self) {
+        let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl<IO> Line<IO> {
+    pub(super) fn new(
+        io: IO,
+        timeout: Duration,
+        crowd: Arc<Crowd>,
+        delivery: Arc<Delivery>,
+    ) -> Self {
+        Self {
+            io,
+            writes: Pace::new(timeout),
+            crowd,
+            delivery,
+            failed: false,
+        }
+    }
+
+    pub(crate) fn into_inner(self) -> IO {
+        self.io
+    }
+}
+
+impl<IO: Socket> Line<IO> {
+    /// Whether the client is known not to have taken all that it was sent.
+    pub(super) fn is_refused(&self) -> bool {
+        self.failed || self.io.is_refused()
+    }
+
+    fn pace(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(bytes)) => self.writes.passed(*bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                if self.writes.wait(cx).is_ready() {
+                    self.crowd.count_slow_reader();
+                    self.io.forsake();
+                    return Poll::Ready(Err(too_slow()));
+                }
+            }
+        }
+        written
+    }
+}
+
+impl<IO: Socket> AsyncRead for Line<IO> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let read = Pin::new(&mut this.io).poll_read(cx, buffer);
+        this.failed |= matches!(read, Poll::Ready(Err(_)));
+        read
+    }
+}
+
+impl<IO: Socket> AsyncWrite for Line<IO> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.io).poll_write(cx, bytes);
+        this.pace(written, cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, slices);
+        this.pace(written, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.io).poll_flush(cx);
+        if let Poll::Ready(Ok(())) = flushed {
+            this.writes.rest();
+            this.delivery.flushed();
+        }
+        flushed
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
