@@ -1,13 +1,14 @@
 //! `bennu completions`: a script that teaches a shell to complete our commands.
 
-use std::io;
-
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use crate::error::{Failure, Result};
+use crate::error::Result;
+use crate::output;
 
-/// Prints a shell's script of completions; `eval` it, or put it where the shell looks for them.
+/// Prints a shell's script of completions.
+///
+/// For bash: eval "$(bennu completions bash)", in ~/.bashrc. For others put it where they look for completions.
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
     /// The shell that is to complete.
@@ -19,12 +20,7 @@ impl Completions {
         let mut script = Vec::new();
         let mut command = crate::Cli::command();
         clap_complete::generate(self.shell, &mut command, "bennu", &mut script);
-        match io::Write::write_all(&mut io::stdout(), &script) {
-            // Whoever reads it has read enough.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(format!(
-                "failed to write the completions: {error}"
-            ))),
-            _ => Ok(()),
-        }
+        output::line(String::from_utf8_lossy(&script).trim_end())?;
+        Ok(())
     }
 }

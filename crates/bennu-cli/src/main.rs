@@ -4,10 +4,17 @@
 //! It ends with 0 when it did what it was asked, with 1 when that failed, and with 2 when it was asked wrongly.
 
 mod bench;
+mod changes;
 mod completions;
 mod error;
 mod generate;
+mod listen;
+mod name;
 mod new;
+mod output;
+mod push;
+mod talk;
+mod template;
 
 use std::process::ExitCode;
 
@@ -28,6 +35,8 @@ enum Command {
     New(new::New),
     Gen(generate::Gen),
     Bench(Box<bench::Bench>),
+    Listen(listen::Listen),
+    Push(push::Push),
     Completions(completions::Completions),
 }
 
@@ -37,6 +46,8 @@ impl Command {
             Self::New(new) => new.run(),
             Self::Gen(generate) => generate.run(),
             Self::Bench(bench) => bench.run(),
+            Self::Listen(listen) => listen.run(),
+            Self::Push(push) => push.run(),
             Self::Completions(completions) => completions.run(),
         }
     }

@@ -1,4 +1,4 @@
-//! TLS by rustls, with the roots that browsers have.
+//! TLS by rustls, with the roots that the operating system trusts.
 
 use std::sync::Arc;
 
@@ -28,7 +28,9 @@ pub(crate) fn connector(insecure: bool) -> Result<TlsConnector> {
             .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
             .with_no_client_auth()
     } else {
-        let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        let mut roots = RootCertStore::empty();
+        // What can't be read is missed when a certificate isn't trusted.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         builder.with_root_certificates(roots).with_no_client_auth()
     };
     Ok(TlsConnector::from(Arc::new(config)))
