@@ -129,7 +129,8 @@ impl Life {
         let began_ns = now_ns();
         // A farewell must not wait until a server that says nothing is given up.
         let opened = tokio::select! {
-            opened = self.dialer.open(self.n) => opened,
+            // Boxed, so that a connection that is open doesn't keep the room that opening it took.
+            opened = Box::pin(self.dialer.open(self.n)) => opened,
             () = closed(&mut self.inbox) => return End::Closed,
         };
         let (stream, first) = match opened {
