@@ -1,5 +1,6 @@
 //! The JavaScript client, as pages load it, and what the server has to say to it alone.
 #![cfg(feature = "client")]
+#![expect(clippy::unwrap_used, reason = "a test says so by panicking")]
 
 use std::{io::Read, sync::Arc};
 
