@@ -3,6 +3,7 @@
 //!
 //! It ends with 0 when it did what it was asked, with 1 when that failed, and with 2 when it was asked wrongly.
 
+mod bench;
 mod changes;
 mod completions;
 mod error;
@@ -33,6 +34,7 @@ struct Cli {
 enum Command {
     New(new::New),
     Gen(generate::Gen),
+    Bench(Box<bench::Bench>),
     Listen(listen::Listen),
     Push(push::Push),
     Completions(completions::Completions),
@@ -43,6 +45,7 @@ impl Command {
         match self {
             Self::New(new) => new.run(),
             Self::Gen(generate) => generate.run(),
+            Self::Bench(bench) => bench.run(),
             Self::Listen(listen) => listen.run(),
             Self::Push(push) => push.run(),
             Self::Completions(completions) => completions.run(),
