@@ -1,6 +1,7 @@
 //! The application that is added to, as far as its sources say.
 
 use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use syn::{ImplItem, Item, ItemImpl, ItemMod, Type};
@@ -48,7 +49,7 @@ pub(super) struct SocketSite<'a> {
 impl Project {
     pub(super) fn open(folder: &Path) -> Result<Self> {
         let manifest = folder.join("Cargo.toml");
-        let text = fs::read_to_string(&manifest).map_err(|error| {
+        let text = read(&manifest).map_err(|error| {
             Failure::new(format_args!(
                 "failed to read {}: {error}; run it in an application's folder, or name that by --path",
                 manifest.display()
@@ -95,7 +96,7 @@ impl Project {
     /// Whether the tests have a function `name` in what they share.
     pub(super) fn tests_share(&self, name: &str) -> bool {
         let shared = self.folder.join("tests/support/mod.rs");
-        let text = fs::read_to_string(shared).unwrap_or_default();
+        let text = read(&shared).unwrap_or_default();
         text.contains(&format!("pub async fn {name}("))
     }
 
@@ -134,7 +135,7 @@ impl Project {
 /// The library's files below `folder`, whose module is `module`. Files that aren't Rust as we know it are left out,
 /// as are the programs beside the library.
 fn read_sources(folder: &Path, module: &str, sources: &mut Vec<Source>) -> Result {
-    let failed = |error: std::io::Error| {
+    let failed = |error: io::Error| {
         Failure::new(format_args!("failed to read {}: {error}", folder.display()))
     };
     let entries = fs::read_dir(folder).map_err(failed)?;
@@ -169,10 +170,7 @@ fn read_sources(folder: &Path, module: &str, sources: &mut Vec<Source>) -> Resul
 }
 
 fn read_source(path: PathBuf, module: String) -> Option<Source> {
-    if fs::metadata(&path).ok()?.len() > FILE_BYTES_MAX {
-        return None;
-    }
-    let text = fs::read_to_string(&path).ok()?;
+    let text = read(&path).ok()?;
     // The parser takes these two away, and places would be off by them.
     let shifted = text.starts_with('\u{feff}') || text.starts_with("#!/");
     if shifted || nesting(&text) > NESTING_MAX {
@@ -185,6 +183,16 @@ fn read_source(path: PathBuf, module: String) -> Option<Source> {
         text,
         file,
     })
+}
+
+/// The text of a file, if it isn't too long.
+fn read(path: &Path) -> io::Result<String> {
+    let (file, mut text) = (fs::File::open(path)?, String::new());
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > FILE_BYTES_MAX {
+        true => Err(io::Error::other("it has more than a million bytes")),
+        false => Ok(text),
+    }
 }
 
 /// How deep brackets stand in brackets, at most; those in texts and comments count along.
@@ -266,6 +274,8 @@ mod tests {
         };
         check("fn a() {}", true);
         check("fn a( {}", false);
+        check(&"// \n".repeat(250_000), true);
+        check(&"// \n".repeat(250_001), false);
         check("\u{feff}fn a() {}", false);
         let deep = format!(
             "const A: u8 = {}1{};",
