@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::Transport;
 
-/// What to do when the server refuses the connection: see
-/// [`ConnectionError::is_refusal`](crate::ConnectionError::is_refusal). For Phoenix and Bennu it's status 403 and means that `connect` doesn't want this client.
+/// What to do when the server refuses the connection (see
+/// [`ConnectionError::is_refusal`](crate::ConnectionError::is_refusal)). From Phoenix and Bennu that is status 403, and
+/// means that `connect` doesn't want this client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnRefused {
     /// Stop if there never was a connection, since then the address or the token is likely to be wrong; else try

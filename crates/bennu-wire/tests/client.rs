@@ -211,3 +211,34 @@ fn what_is_no_response_is_an_error() {
     }
     assert!(Response::decode(Serializer::V2, Frame::Binary(b"\x02\x01\x00\xff")).is_err());
 }
+
+#[test]
+fn no_bytes_at_all_break_it() {
+    let wholes: [&[u8]; 4] = [
+        br#"["5","5","room:a","phx_reply",{"status":"ok","response":{"a":[1]}}]"#,
+        b"\x01\x01\x02\x06\x02521room:aok\x01\x02",
+        b"\x00\x01\x06\x025room:apb\x09\x08",
+        b"\x02\x06\x02room:abb",
+    ];
+    let mut seed = 7_u64;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        (seed >> 33) as usize % below
+    };
+    let mut read = 0;
+    for _ in 0..50_000 {
+        let mut frame = wholes[random(wholes.len())].to_vec();
+        for _ in 0..random(4) {
+            let at = random(frame.len());
+            frame[at] = u8::try_from(random(256)).unwrap();
+        }
+        frame.truncate(random(frame.len() * 2) + 1);
+        read += usize::from(Response::decode(Serializer::V2, Frame::Binary(&frame)).is_ok());
+        if let Ok(text) = str::from_utf8(&frame) {
+            for serializer in [Serializer::V1, Serializer::V2] {
+                read += usize::from(Response::decode(serializer, Frame::Text(text)).is_ok());
+            }
+        }
+    }
+    assert!(read > 1_000, "{read}");
+}

@@ -16,7 +16,8 @@ pub(super) struct Roster {
     bytes: usize,
     bytes_max: usize,
     /// Diffs that came before the state of this join: a diff that is part of it may overtake it. `None` once it has come.
-    early: Option<Vec<Diff>>,
+    /// They're kept as they came, since that is smaller.
+    early: Option<Vec<Payload>>,
     early_bytes: usize,
     incomplete: bool,
 }
@@ -45,9 +46,13 @@ impl Roster {
         &self.list
     }
 
+    /// As it was counted, and as it is.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        let list = self.list.iter();
+        let bytes = list.map(|(key, it)| entry_bytes(key, it)).sum::<usize>();
+        assert_eq!(self.bytes, bytes);
+        bytes
     }
 
     pub(super) fn is_incomplete(&self) -> bool {
@@ -82,36 +87,32 @@ impl Roster {
             let came = without(&present, &known);
             if !came.metas.is_empty() {
                 diff.joins.insert(key, came);
-            } else if let Some(old) = self.list.get_mut(&key) {
-                old.fields = present.fields;
+            } else {
+                self.update(&key, present.fields);
             }
         }
         let mut changes = Vec::new();
         self.apply(diff, &mut changes);
         self.early_bytes = 0;
         for diff in self.early.take().unwrap_or_default() {
-            self.apply(diff, &mut changes);
+            changes.extend(self.diff(&diff));
         }
         changes
     }
 
     /// Who came and went since.
     pub(super) fn diff(&mut self, payload: &Payload) -> Vec<PresenceChange> {
-        let Some(diff) = self.parsed(Diff::parse(payload)) else {
-            return Vec::new();
-        };
         let mut changes = Vec::new();
-        match &mut self.early {
-            None => self.apply(diff, &mut changes),
-            Some(early) => {
-                self.early_bytes += payload.len();
-                // A server that never tells the state shall not fill our memory with its changes.
-                if self.early_bytes > self.bytes_max {
-                    self.incomplete = true;
-                } else {
-                    early.push(diff);
-                }
+        if let Some(early) = &mut self.early {
+            self.early_bytes += size_of::<Payload>() + payload.len();
+            // A server that never tells the state shall not fill our memory with its changes.
+            if self.early_bytes > self.bytes_max {
+                self.incomplete = true;
+            } else {
+                early.push(payload.clone());
             }
+        } else if let Some(diff) = self.parsed(Diff::parse(payload)) {
+            self.apply(diff, &mut changes);
         }
         changes
     }
@@ -132,9 +133,23 @@ impl Roster {
         }
     }
 
+    /// The fields beside a key's metas, when these are as they were.
+    fn update(&mut self, key: &str, new: BTreeMap<String, Payload>) {
+        let Some(present) = self.list.get_mut(key) else {
+            return;
+        };
+        let bytes = self.bytes - fields_bytes(&present.fields) + fields_bytes(&new);
+        if bytes > self.bytes_max {
+            self.incomplete = true;
+            return;
+        }
+        self.bytes = bytes;
+        present.fields = new;
+    }
+
     /// The new metas come behind those that are known and not among them.
     fn join(&mut self, key: String, joined: Present, changes: &mut Vec<PresenceChange>) {
-        let bytes = key.len() + bytes(&joined);
+        let bytes = entry_bytes(&key, &joined);
         if self.bytes + bytes > self.bytes_max {
             self.incomplete = true;
             return;
@@ -147,7 +162,7 @@ impl Roster {
         let came = without(&joined, &known).metas;
         let mut metas = old.as_ref().map(|it| without(it, &new).metas);
         drop((new, known));
-        self.bytes -= old.as_ref().map_or(0, |it| key.len() + self::bytes(it));
+        self.bytes -= old.as_ref().map_or(0, |it| entry_bytes(&key, it));
         self.bytes += metas.iter().flatten().map(Meta::bytes).sum::<usize>();
         let Present {
             metas: joined,
@@ -182,7 +197,7 @@ impl Roster {
         let last = stay.is_empty();
         present.metas = stay;
         if last && let Some(present) = self.list.remove(&key) {
-            self.bytes -= key.len() + bytes(&present);
+            self.bytes -= entry_bytes(&key, &present);
         }
         if !left.is_empty() {
             changes.push(PresenceChange::Left {
@@ -209,13 +224,16 @@ fn without(present: &Present, refs: &HashSet<&str>) -> Present {
     }
 }
 
-fn bytes(present: &Present) -> usize {
+/// What an entry of the list occupies, about.
+fn entry_bytes(key: &str, present: &Present) -> usize {
     let metas: usize = present.metas.iter().map(Meta::bytes).sum();
-    let fields = present.fields.iter();
-    metas
-        + fields
-            .map(|(name, it)| name.len() + it.len())
-            .sum::<usize>()
+    size_of::<(String, Present)>() + key.len() + metas + fields_bytes(&present.fields)
+}
+
+fn fields_bytes(fields: &BTreeMap<String, Payload>) -> usize {
+    let fields = fields.iter();
+    let fields = fields.map(|(name, it)| size_of::<(String, Payload)>() + name.len() + it.len());
+    fields.sum()
 }
 
 impl Diff {
