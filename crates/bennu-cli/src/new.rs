@@ -27,6 +27,9 @@ pub(crate) struct New {
     /// Where the room keeps what was said.
     #[arg(long, value_enum, default_value_t)]
     database: Database,
+    /// How several nodes are one.
+    #[arg(long, value_enum, default_value_t)]
+    adapter: Adapter,
     /// Lets clients connect by long-polling too, where no WebSocket gets through.
     #[arg(long)]
     longpoll: bool,
@@ -45,6 +48,28 @@ pub(crate) enum Database {
     Sqlite,
     /// In PostgreSQL, by sqlx
     Postgres,
+}
+
+/// What carries broadcasts from node to node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Adapter {
+    /// There is one node
+    #[default]
+    None,
+    /// Redis or Valkey
+    Redis,
+    /// NATS
+    Nats,
+}
+
+impl fmt::Display for Adapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Redis => "redis",
+            Self::Nats => "nats",
+        })
+    }
 }
 
 impl Database {
@@ -87,7 +112,13 @@ impl New {
             name => name.package,
             crate => name.library,
             title => name.title,
-            bennu => self.bennu()?,
+            bennu => self.bennu("bennu")?,
+            adapter => self.adapter.to_string(),
+            bennu_adapter => match self.adapter {
+                Adapter::None => String::new(),
+                Adapter::Redis => self.bennu("bennu-redis")?,
+                Adapter::Nats => self.bennu("bennu-nats")?,
+            },
             database => self.database.to_string(),
             pool => self.database.pool(),
             longpoll => self.longpoll,
@@ -100,15 +131,18 @@ impl New {
         };
         let templates = Templates::new()?;
         let mut changes = Changes::default();
-        for file in files::FILES.iter().filter(|it| it.wanted(self.database)) {
+        for file in files::FILES
+            .iter()
+            .filter(|it| it.wanted(self.database, self.adapter))
+        {
             let text = templates.render(file.template, &values)?;
             changes.make(folder.join(file.path), text);
         }
         Ok(changes)
     }
 
-    /// Where cargo finds Bennu, as it stands in a Cargo.toml between braces.
-    fn bennu(&self) -> Result<String> {
+    /// Where cargo finds a crate of Bennu's, as it stands in a Cargo.toml between braces.
+    fn bennu(&self, name: &str) -> Result<String> {
         let Some(repository) = &self.bennu_path else {
             return Ok(format!(
                 "version = \"{}.{}\"",
@@ -116,16 +150,20 @@ impl New {
                 env!("CARGO_PKG_VERSION_MINOR")
             ));
         };
-        let refused = |why: &str| {
+        let refused = |why: fmt::Arguments<'_>| {
             Failure::usage(format_args!(
                 "--bennu-path {}: {why}; give the folder of Bennu's repository",
                 repository.display()
             ))
         };
-        let found = repository.join("crates/bennu").canonicalize();
-        let found = found.map_err(|_| refused("there is no crates/bennu in it"))?;
+        let found = repository.join("crates").join(name).canonicalize();
+        let found = found.map_err(|_| refused(format_args!("there is no crates/{name} in it")))?;
         let path = found.to_str();
-        let path = path.ok_or_else(|| refused("the path isn't UTF-8, as Cargo.toml has to be"))?;
+        let path = path.ok_or_else(|| {
+            refused(format_args!(
+                "the path isn't UTF-8, as Cargo.toml has to be"
+            ))
+        })?;
         Ok(format!("path = {}", toml::Value::from(path)))
     }
 

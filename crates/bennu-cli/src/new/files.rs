@@ -1,6 +1,6 @@
 //! What an application is made of.
 
-use super::Database;
+use super::{Adapter, Database};
 
 /// A file of the application, and the template that it's made by.
 pub(super) struct File {
@@ -15,17 +15,17 @@ enum When {
     Always,
     /// Those with a database.
     Database,
-    /// Those with PostgreSQL.
-    Postgres,
+    /// Those that need another server: PostgreSQL, Redis or NATS.
+    Server,
 }
 
 impl File {
-    /// Whether an application with this database has the file.
-    pub(super) fn wanted(&self, database: Database) -> bool {
+    /// Whether an application with this database and this adapter has the file.
+    pub(super) fn wanted(&self, database: Database, adapter: Adapter) -> bool {
         match self.when {
             When::Always => true,
             When::Database => database != Database::None,
-            When::Postgres => database == Database::Postgres,
+            When::Server => database == Database::Postgres || adapter != Adapter::None,
         }
     }
 }
@@ -51,7 +51,7 @@ pub(super) const FILES: &[File] = &[
     file!("Dockerfile", Always),
     file!("README.md", Always),
     file!("build.rs", Database),
-    file!("compose.yaml", Postgres),
+    file!("compose.yaml", Server),
     file!("migrations/0001_messages.sql", Database),
     file!("page/index.html", Always),
     file!("page/page.css", Always),

@@ -6,20 +6,32 @@ use std::path::Path;
 use crate::support::{application, assert_formatted, bennu, files, repository};
 
 const DATABASES: [&str; 3] = ["none", "sqlite", "postgres"];
+const ADAPTERS: [&str; 3] = ["none", "redis", "nats"];
 
 #[test]
 fn whatever_the_options_no_tag_is_left_and_rustfmt_is_content() {
+    let folder = tempfile::tempdir().unwrap();
     for database in DATABASES {
-        for longpoll in [&[][..], &["--longpoll"]] {
-            let (_folder, made) = application(&[&["--database", database], longpoll].concat());
-            for (name, text) in files(&made) {
-                for tag in ["{%", "%}", "{{ ", "{#"] {
-                    assert!(!text.contains(tag), "{tag} in {name}, {database}: {text}");
+        for adapter in ADAPTERS {
+            for longpoll in [&[][..], &["--longpoll"]] {
+                let path = folder
+                    .path()
+                    .join(format!("{database}-{adapter}-{}", longpoll.len()));
+                let path = path.to_str().unwrap();
+                let args = ["new", "tap-racer", "--path", path];
+                let options = ["--database", database, "--adapter", adapter];
+                let ran = bennu(folder.path(), &[&args[..], &options, longpoll].concat());
+                assert_eq!((ran.code, &*ran.stderr), (0, ""), "{ran:?}");
+                for (name, text) in files(Path::new(path)) {
+                    for tag in ["{%", "%}", "{{ ", "{#"] {
+                        assert!(!text.contains(tag), "{tag} in {name}, {path}: {text}");
+                    }
+                    let (blank, ended) = (text.contains("\n\n\n"), text.ends_with('\n'));
+                    let (begun, last) = (text.starts_with('\n'), text.ends_with("\n\n"));
+                    assert!(ended && !blank && !begun && !last, "{name}, {path}: {text}");
                 }
-                let (blank, ended) = (text.contains("\n\n\n"), text.ends_with('\n'));
-                assert!(!blank && ended, "{name}, {database}: {text}");
+                assert_formatted(Path::new(path));
             }
-            assert_formatted(&made);
         }
     }
 }
