@@ -5,7 +5,7 @@ mod watch;
 use std::{fmt, sync::Arc};
 
 use axum::{Router, body::Body, routing::MethodRouter};
-use bennu_pubsub::{Adapter, PubSub, Receiver, Subscription};
+use bennu_pubsub::{Adapter, ClusterOptions, NodeName, PubSub, Receiver, Subscription};
 use bennu_wire::{Broadcast, Payload, Topic};
 use futures_util::future::join_all;
 use http::{Request, StatusCode};
@@ -52,6 +52,9 @@ pub struct Endpoint<A> {
     app: Arc<A>,
     pubsub: PubSub,
     presence: Presence,
+    /// The way to other nodes, and how it's taken, until sockets are mounted.
+    adapter: Option<Arc<dyn Adapter>>,
+    cluster_options: ClusterOptions,
     options: SocketOptions,
     host: Option<String>,
     /// What the tokens of long-poll sessions are signed with.
@@ -71,6 +74,8 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
             app: app.into(),
             presence: Presence::new("presence", &pubsub, PresenceOptions::new()),
             pubsub,
+            adapter: None,
+            cluster_options: ClusterOptions::new(),
             options: SocketOptions::new(),
             host: None,
             secret: Arc::new(random::<SECRET_BYTES>()),
@@ -80,11 +85,61 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
         }
     }
 
-    /// Reaches other nodes through `adapter`. To be called before sockets are mounted.
+    /// Reaches other nodes through `adapter`, so that they act as one. To be called before sockets are mounted.
+    ///
+    /// It connects when the [`router`](Self::router) is asked for, or with the first broadcast, within a tokio
+    /// runtime.
+    ///
+    /// ```
+    /// use bennu::{Endpoint, LocalBus};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// // Redis and NATS are in the crates `bennu-redis` and `bennu-nats`. This bus is one for tests.
+    /// let bus = LocalBus::new();
+    /// let web_1 = Endpoint::new(()).adapter(bus.adapter()).node_name("web-1");
+    /// let web_2 = Endpoint::new(()).adapter(bus.adapter()).node_name("web-2");
+    ///
+    /// let mut room = web_2.subscribe("room:1");
+    /// room.registered().await;
+    /// web_1.broadcast("room:1", "new_msg", &"hello");
+    /// assert_eq!(room.recv().await.payload().as_json(), Some("\"hello\""));
+    /// # }
+    /// ```
     #[must_use]
     pub fn adapter(mut self, adapter: impl Adapter) -> Self {
-        self.pubsub = PubSub::with_adapter(Box::new(adapter));
-        self.presence = self.presence.on(&self.pubsub);
+        self.adapter = Some(Arc::new(adapter));
+        self.clustered()
+    }
+
+    /// The name of this node among others, which no other may have: 1 to 64 bytes without control characters. At
+    /// random by default. To be called before sockets are mounted.
+    ///
+    /// # Panics
+    ///
+    /// When it can't be a name.
+    #[must_use]
+    pub fn node_name(mut self, name: &str) -> Self {
+        let name = match NodeName::parse(name) {
+            Ok(name) => name,
+            #[expect(clippy::panic, reason = "met at the start, as the secret's length is")]
+            Err(error) => panic!("{name:?} can't name a node: {error}"),
+        };
+        self.cluster_options = self.cluster_options.node_name(name);
+        self.clustered()
+    }
+
+    /// How this node takes part in a cluster; the name among it. To be called before sockets are mounted.
+    #[must_use]
+    pub fn cluster_options(mut self, options: ClusterOptions) -> Self {
+        self.cluster_options = options;
+        self.clustered()
+    }
+
+    fn clustered(mut self) -> Self {
+        if let Some(adapter) = &self.adapter {
+            self.pubsub = PubSub::clustered(adapter.clone(), self.cluster_options.clone());
+            self.presence = self.presence.on(&self.pubsub);
+        }
         self
     }
 
@@ -235,8 +290,12 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
 }
 
 impl<A> Endpoint<A> {
-    /// The routes of all mounted sockets, to be merged into or nested in the application's router.
+    /// The routes of all mounted sockets, to be merged into or nested in the application's router. A node among
+    /// others begins to connect to them.
     pub fn router(&self) -> Router {
+        if let Some(cluster) = self.pubsub.cluster() {
+            cluster.begin();
+        }
         self.router.clone()
     }
 
@@ -305,6 +364,19 @@ impl<A> Endpoint<A> {
         }
     }
 
+    /// As [`broadcast`](Self::broadcast), on one node only. Nobody hears it when there is none of that name.
+    pub fn direct_broadcast(
+        &self,
+        node: &NodeName,
+        topic: impl Into<Topic>,
+        event: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) {
+        if let Some(broadcast) = encoded(topic.into(), event, payload) {
+            self.pubsub.direct_broadcast(node, &broadcast);
+        }
+    }
+
     /// As [`broadcast`](Self::broadcast), on this node only.
     pub fn local_broadcast(
         &self,
@@ -353,6 +425,15 @@ impl<A> Endpoint<A> {
     /// ```
     pub async fn drain(&self) {
         join_all(self.mounts.iter().map(drain)).await;
+    }
+
+    /// Lets go of the other nodes, once nothing is broadcast any more: what was broadcast before is sent, if that
+    /// takes less than 5 seconds. To be awaited last of all; a process that just ends may lose its last broadcasts to
+    /// other nodes.
+    pub async fn leave_cluster(&self) {
+        if let Some(cluster) = self.pubsub.cluster() {
+            cluster.shutdown().await;
+        }
     }
 
     /// How many connections are open on this node.
@@ -472,6 +553,8 @@ impl<A> Clone for Endpoint<A> {
             app: self.app.clone(),
             pubsub: self.pubsub.clone(),
             presence: self.presence.clone(),
+            adapter: self.adapter.clone(),
+            cluster_options: self.cluster_options.clone(),
             options: self.options.clone(),
             host: self.host.clone(),
             secret: self.secret.clone(),

@@ -30,7 +30,8 @@ pub use bennu_pubsub::tracker::{
     Presences,
 };
 pub use bennu_pubsub::{
-    Adapter, AdapterHealth, InProcess, PubSub, Receiver, Subscriber, Subscription,
+    Adapter, AdapterHealth, Cluster, ClusterOptions, ClusterStats, LocalBus, NameError, NodeId,
+    NodeName, PubSub, Receiver, Subscriber, Subscription,
 };
 pub use bennu_wire::{Broadcast, Payload, RawEvent, Topic};
 pub use bytes::Bytes;
