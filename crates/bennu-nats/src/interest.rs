@@ -194,7 +194,7 @@ mod tests {
     async fn what_is_not_wanted_any_more_is_read_no_longer() {
         let mut interest = Interest::default();
         interest.connected();
-        let _ = interest.want(&P1);
+        drop(interest.want(&P1));
         assert_eq!(interest.changes(), [P1]);
         let reader = reader();
         interest.read(&P1, reader.abort_handle());
@@ -212,10 +212,10 @@ mod tests {
     async fn who_changes_their_mind_at_once_gets_their_way() {
         let mut interest = Interest::default();
         interest.connected();
-        let _ = interest.want(&P1);
+        drop(interest.want(&P1));
         interest.unwant(&P1);
         assert_eq!(interest.changes(), []);
-        let _ = interest.want(&P1);
+        drop(interest.want(&P1));
         assert_eq!(interest.changes(), [P1]);
         interest.read(&P1, reader().abort_handle());
         interest.confirm(&P1);

@@ -10,7 +10,7 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, PoisonError, RwLock, Weak,
+        Arc, OnceLock, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -23,6 +23,7 @@ use tokio::{runtime::Handle, sync::watch};
 use crate::{
     Adapter, AdapterHealth, Link, NodeId, NodeName, Subject,
     pubsub::{Registry, deliver},
+    tracker::Hub,
 };
 pub use interest::Interest;
 use interest::Partitions;
@@ -54,6 +55,7 @@ struct Shared {
     topics: Weak<Registry>,
     partitions: Partitions,
     services: RwLock<Vec<(ServiceTag, Arc<dyn Service>)>>,
+    presences: OnceLock<Arc<Hub>>,
     counters: Arc<Counters>,
     has_begun: AtomicBool,
     /// What a beginning consists of, as far as it's done.
@@ -147,6 +149,7 @@ impl Cluster {
                 adapter,
                 topics,
                 services: RwLock::default(),
+                presences: OnceLock::new(),
                 counters: Arc::default(),
                 has_begun: AtomicBool::new(false),
                 begun: watch::Sender::default(),
@@ -192,6 +195,15 @@ impl Cluster {
         let mut services = services.write().unwrap_or_else(PoisonError::into_inner);
         services.retain(|(it, _)| *it != tag);
         services.push((tag, service));
+    }
+
+    /// The presences of this node that are told to others, and told of by them.
+    pub(crate) fn presences(&self) -> &Arc<Hub> {
+        self.shared.presences.get_or_init(|| {
+            let hub = Arc::<Hub>::default();
+            self.serve(ServiceTag::PRESENCE, hub.clone());
+            hub
+        })
     }
 
     /// Sends `message` to a service on all other nodes. It's lost where the bus can't be reached.

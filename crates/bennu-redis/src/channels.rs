@@ -224,13 +224,13 @@ mod tests {
     fn what_is_wanted_and_unwanted_at_once_costs_nothing() {
         let ([a, b], mut channels) = (names(), Channels::new());
         channels.connected();
-        let _ = (channels.want(&a), channels.want(&b));
+        drop((channels.want(&a), channels.want(&b)));
         channels.unwant("a");
         channels.unwant("nobody");
         assert_eq!(channels.changes(9), [subscribe(&b)]);
         channels.confirm(&subscribe(&b));
         channels.unwant("b");
-        let _ = channels.want(&b);
+        drop(channels.want(&b));
         assert_eq!(channels.changes(9), []);
         channels.unwant("b");
         assert_eq!(channels.changes(9), [unsubscribe(&b)]);
@@ -242,7 +242,7 @@ mod tests {
     async fn who_changes_their_mind_while_the_server_is_told_gets_their_way() {
         let ([a, _], mut channels) = (names(), Channels::new());
         channels.connected();
-        let _ = channels.want(&a);
+        drop(channels.want(&a));
         assert_eq!(channels.changes(9), [subscribe(&a)]);
         channels.unwant("a");
         channels.confirm(&subscribe(&a));
@@ -258,7 +258,7 @@ mod tests {
     fn changes_come_in_portions() {
         let ([a, b], mut channels) = (names(), Channels::new());
         channels.connected();
-        let _ = (channels.want(&a), channels.want(&b));
+        drop((channels.want(&a), channels.want(&b)));
         assert_eq!(channels.changes(1), [subscribe(&b)]);
         assert_eq!(channels.changes(1), [subscribe(&a)]);
         assert_eq!(channels.changes(1), []);

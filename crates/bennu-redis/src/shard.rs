@@ -54,6 +54,8 @@ pub(crate) struct Shard {
 /// Why a connection ended.
 enum Broken {
     Redis(RedisError),
+    /// It's there, and won't do what it's told: there is no permission, no memory, no quorum.
+    Refused(RedisError),
     /// The other end is gone; or it ended a subscription by itself, as when a slot moves. The library takes that for the
     /// answer to something else, so nothing that this connection says can be relied on.
     Gone,
@@ -128,8 +130,10 @@ impl Shard {
                     };
                     let result = served.serve(connection, &broken, connections > 0).await;
                     if served.up {
-                        backoff.reset();
                         connections += 1;
+                    }
+                    if served.up && !matches!(result, Err(Broken::Refused(_))) {
+                        backoff.reset();
                     }
                     drop(served);
                     match result {
@@ -156,6 +160,9 @@ impl Shard {
         match why {
             Broken::Redis(error) => {
                 tracing::warn!(server = self.name, %error, "lost the connection to Redis");
+            }
+            Broken::Refused(error) => {
+                tracing::warn!(server = self.name, %error, "Redis refused something");
             }
             Broken::Gone => tracing::warn!(server = self.name, "lost the connection to Redis"),
             Broken::Moved => {
@@ -319,8 +326,8 @@ impl Served<'_> {
         match refused {
             None => Ok(()),
             Some(error) if error.code() == "MOVED" => Err(Broken::Moved),
-            // Without permission, or without memory: to come again may help, and the log says what it's about.
-            Some(error) => Err(Broken::Redis(error.into())),
+            // To come again later may help, and the log says what it's about.
+            Some(error) => Err(Broken::Refused(error.into())),
         }
     }
 }

@@ -5,6 +5,8 @@
 //! [`Channel`]s, and a joined channel is a struct whose fields are its state.
 
 mod channel;
+#[cfg(feature = "client")]
+pub mod client;
 mod connect_info;
 mod context;
 mod endpoint;
@@ -79,6 +81,8 @@ mod guides {
     struct Testing;
     #[doc = include_str!("../../../docs/telemetry.md")]
     struct Telemetry;
+    #[doc = include_str!("../../../docs/cluster.md")]
+    struct Cluster;
     #[doc = include_str!("../../../docs/deployment.md")]
     struct Deployment;
     #[doc = include_str!("../../../docs/writing-a-client.md")]

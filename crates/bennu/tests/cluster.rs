@@ -1,9 +1,5 @@
 //! Several nodes that act as one, in one process: what an endpoint makes of a bus.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test says so by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test says so by panicking")]
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 

@@ -1,23 +1,12 @@
 //! Bennu's conformance server: a small program with a fixed contract that any Phoenix client can be pointed at.
 //!
-//! `cargo run -p conformance -- --port 4000`; `--help` lists the options. Its channels are in `room.rs`,
-//! `lobby.rs` and `filtered.rs`.
-
-mod filtered;
-mod http;
-mod lobby;
-mod options;
-mod room;
-mod socket;
-#[cfg(test)]
-mod tests;
+//! `cargo run -p conformance -- --port 4000`; `--help` lists the options.
 
 use std::process::ExitCode;
 
 use bennu::Endpoint;
 use clap::Parser;
-use options::Options;
-use socket::UserSocket;
+use conformance::{Options, endpoint, router};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -63,7 +52,7 @@ async fn main() -> ExitCode {
     reason = "says where it listens, and what it misses"
 )]
 async fn serve(options: &Options, endpoint: Endpoint<()>) -> std::io::Result<()> {
-    let router = http::routes(endpoint.clone()).merge(endpoint.router());
+    let router = router(&endpoint);
     let listener = tokio::net::TcpListener::bind((options.bind, options.port)).await?;
     if let Some(cluster) = endpoint.pubsub().cluster()
         && !cluster.ready().await
@@ -77,11 +66,6 @@ async fn serve(options: &Options, endpoint: Endpoint<()>) -> std::io::Result<()>
         .await?;
     endpoint.leave_cluster().await;
     Ok(())
-}
-
-fn endpoint(options: &Options) -> Result<Endpoint<()>, String> {
-    let endpoint = options.endpoint()?.options(options.socket());
-    Ok(endpoint.socket::<UserSocket>("/socket"))
 }
 
 /// Waits for SIGTERM, or for ctrl-c.

@@ -22,6 +22,8 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How soon after the bus is back everything is as before.
 const RECOVERY_MAX: Duration = Duration::from_secs(2);
+/// Longer than a message takes, on a machine that has time for it.
+const SILENCE: Duration = Duration::from_millis(200);
 const P7: Subject = Subject::Partition(7);
 const P8: Subject = Subject::Partition(8);
 
@@ -59,7 +61,7 @@ macro_rules! suite {
         $(
             #[tokio::test]
             async fn $test() {
-                crate::suite::$test($bus).await;
+                $crate::suite::$test($bus).await;
             }
         )*
     };
@@ -156,10 +158,19 @@ pub(crate) async fn who_is_subscribed_hears_in_order_and_nobody_else(bus: impl B
     ada.adapter.unsubscribe(&P8);
     ben.publish(&P7, b"three");
     ada.hears(&P7, b"three").await;
+    // The end of a subscription is confirmed by nobody; some time later nothing comes any more.
     ada.adapter.unsubscribe(&P7);
-    ada.subscribe(&P8).await;
-    ben.publish(&P7, b"after the end");
-    ada.hears_nothing_before(&ben, &P8, b"last").await;
+    let silence = async {
+        loop {
+            ben.publish(&P7, b"after the end");
+            match timeout(SILENCE, ada.events.recv()).await {
+                Ok(Some(Event::Message(P7, message))) => assert_eq!(message, "after the end"),
+                Ok(event) => panic!("{event:?}"),
+                Err(_) => return,
+            }
+        }
+    };
+    timeout(PATIENCE, silence).await.unwrap();
     // And again.
     ada.subscribe(&P7).await;
     ben.publish(&P7, b"back");
@@ -168,7 +179,7 @@ pub(crate) async fn who_is_subscribed_hears_in_order_and_nobody_else(bus: impl B
         (ben.adapter.health().lost, ada.adapter.health().lost),
         (0, 0)
     );
-    assert_eq!(ben.adapter.health().published, 7);
+    assert!(ben.adapter.health().published >= 6);
 }
 
 pub(crate) async fn any_bytes_arrive_as_they_are(bus: impl Bus) {

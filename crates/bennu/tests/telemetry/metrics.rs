@@ -428,7 +428,7 @@ async fn losses_are_counted() {
     let mut old = Client::connect_to(&endpoint, path, &[]).await;
     old.ask(json!({"topic": "room:old", "event": "phx_join", "payload": {}, "ref": "1"}))
         .await;
-    endpoint.broadcast("room:old", "x", &bennu::Bytes::from("binary"));
+    endpoint.broadcast("room:old", "x", &Bytes::from("binary"));
     check(&endpoint, "bennu_broadcasts_skipped_total", &[SOCKET], 1).await;
 }
 
@@ -492,9 +492,10 @@ async fn an_adapter_says_how_it_is() {
     check(&endpoint, "bennu_adapter_reconnects_total", &[], 1).await;
     check(&endpoint, "bennu_adapter_queued_bytes", &[], 100).await;
     endpoint.broadcast(ROOM, "x", &());
-    let _room = endpoint.subscribe(ROOM);
+    let room = endpoint.subscribe(ROOM);
     check(&endpoint, "bennu_cluster_sent_total", &[], 1).await;
     check(&endpoint, "bennu_cluster_partitions", &[], 1).await;
+    drop(room);
     for why in ["oversized", "malformed", "unknown", "unserved"] {
         let labels = &[("why", why)];
         check(&endpoint, "bennu_cluster_ignored_total", labels, 0).await;
