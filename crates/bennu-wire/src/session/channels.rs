@@ -136,8 +136,8 @@ impl Channel {
 #[derive(Debug, Default)]
 pub(super) struct Channels(Vec<Channel>);
 
-/// The storage grows by an eighth: most connections join a few and keep them.
-const GROWTH: usize = 8;
+/// Up to so many channels the storage grows one by one, then by an eighth: most connections join a few and keep them.
+const GROWN_ONE_BY_ONE: usize = 32;
 
 impl Channels {
     pub(super) fn len(&self) -> usize {
@@ -173,7 +173,11 @@ impl Channels {
 
     pub(super) fn insert(&mut self, channel: Channel) {
         if self.0.len() == self.0.capacity() {
-            self.0.reserve_exact(1 + self.0.len() / GROWTH);
+            let more = match self.0.len() {
+                ..GROWN_ONE_BY_ONE => 1,
+                len => len / 8,
+            };
+            self.0.reserve_exact(more);
         }
         let hash = channel.topic_hash();
         let at = self.0.partition_point(|it| it.topic_hash() < hash);

@@ -82,8 +82,8 @@ enum Stage {
     Ending(Reason),
 }
 
-/// Slots grow by an eighth: most connections join a few topics and stay.
-const GROWTH: usize = 8;
+/// Up to so many slots the storage grows one by one, then by an eighth: most connections join a few topics and stay.
+const GROWN_ONE_BY_ONE: usize = 32;
 
 impl<S> Slot<S> {
     fn more(&mut self) -> &mut More {
@@ -212,7 +212,11 @@ impl<S: Socket> Channels<S> {
             return conn.close(Close::new(1008, "too many channels ending"));
         }
         if self.slots.len() == self.slots.capacity() {
-            self.slots.reserve_exact(1 + self.slots.len() / GROWTH);
+            let more = match self.slots.len() {
+                ..GROWN_ONE_BY_ONE => 1,
+                len => len / 8,
+            };
+            self.slots.reserve_exact(more);
         }
         self.slots.push(Slot {
             id,
