@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use bennu_pubsub::{Interest, NodeName, PubSub, Subscription, tracker::Member};
+use bennu_pubsub::{Interest, NodeName, Subscription, tracker::Member};
 use bennu_wire::{Broadcast, ChannelId, EncodeError, Outgoing, Payload, Ref, Topic};
 use bytes::Bytes;
 use serde::Serialize;
@@ -23,7 +23,7 @@ use crate::{
     presence::Change,
     reply::Answer,
     routes::Route,
-    runtime::{Conn, Relay, encode},
+    runtime::{Conn, Place, Relay, encode},
 };
 
 pub use handle::{Handle, SendError};
@@ -72,6 +72,17 @@ struct Rest {
     members: Mutex<Vec<Arc<Member>>>,
     /// Keeps the topic heard from the end of the join until it's subscribed to.
     interest: Option<Interest>,
+    /// Once the session has forgotten the channel.
+    join_ref: Ref,
+    /// What the join callback decided, until the join is replied to.
+    ending: Ending,
+}
+
+/// What a channel keeps between its callbacks. All else it's lent while it runs.
+#[derive(Default)]
+pub(crate) struct Kept {
+    subscription: Option<Subscription>,
+    rest: Option<Box<Rest>>,
 }
 
 enum Effect {
@@ -98,37 +109,65 @@ enum Reach {
 }
 
 /// What a callback decided about its channel's life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Ending {
+    #[default]
     None,
     Stop,
     Fail,
 }
 
 impl<C: Channel> Context<C> {
-    pub(crate) fn joining(
-        conn: Arc<Conn>,
-        socket: Arc<C::Socket>,
-        route: Arc<Route<C::Socket>>,
-        topic: Topic,
-        join_ref: Ref,
-        id: ChannelId,
-    ) -> Self {
+    pub(crate) fn joining(place: Place<C::Socket>, topic: Topic) -> Self {
         let rest = Rest {
             topic: Some(topic),
             held: Mutex::new(Some(Vec::new())),
             ..Rest::default()
         };
+        let kept = Kept {
+            subscription: None,
+            rest: Some(Box::new(rest)),
+        };
+        Self::resuming(place, kept)
+    }
+
+    /// The context of a callback that begins.
+    pub(crate) fn resuming(place: Place<C::Socket>, kept: Kept) -> Self {
+        let Place {
+            conn,
+            socket,
+            route,
+            id,
+            join_ref,
+        } = place;
+        let Kept { subscription, rest } = kept;
+        let (own, ending) = match rest.as_deref() {
+            Some(rest) => (rest.join_ref.clone(), rest.ending),
+            None => (Ref::NULL, Ending::None),
+        };
         Self {
             conn,
             socket,
             route,
-            subscription: None,
-            join_ref,
+            subscription,
+            join_ref: join_ref.unwrap_or(own),
             r#ref: Ref::NULL,
-            rest: OnceLock::from(Box::new(rest)),
+            rest: rest.map_or_else(OnceLock::new, OnceLock::from),
             id,
-            ending: AtomicU8::new(0),
+            ending: AtomicU8::new(ending as u8),
+        }
+    }
+
+    /// What is left of it after a callback.
+    pub(crate) fn into_kept(self) -> Kept {
+        let ending = self.ending();
+        let mut rest = self.rest.into_inner();
+        if ending != Ending::None {
+            rest.get_or_insert_default().ending = ending;
+        }
+        Kept {
+            subscription: self.subscription,
+            rest,
         }
     }
 
@@ -374,8 +413,9 @@ impl<C: Channel> Context<C> {
     }
 
     /// The join was replied to: the channel hears its topic, and what the join held back goes out.
-    pub(crate) fn joined(&mut self, pubsub: &PubSub) {
+    pub(crate) fn joined(&mut self) {
         let (key, topic) = (u64::from(self.id.get()), self.topic().clone());
+        let pubsub = self.conn.pubsub();
         self.subscription = Some(match C::INTERCEPT {
             [] => pubsub.subscribe(topic, self.conn.clone(), key),
             events => {
@@ -394,16 +434,6 @@ impl<C: Channel> Context<C> {
         for effect in held.into_iter().flatten() {
             self.apply(effect);
         }
-    }
-
-    /// The channel hears nothing any more.
-    pub(crate) fn unsubscribed(&mut self) {
-        let topic = self.topic().clone();
-        self.subscription = None;
-        self.rest = OnceLock::from(Box::new(Rest {
-            topic: Some(topic),
-            ..Rest::default()
-        }));
     }
 
     /// Sends what `handle_in` answered to the event being handled.
@@ -426,6 +456,22 @@ impl<C: Channel> Context<C> {
 
     pub(crate) fn wants_reply(&self) -> bool {
         !self.r#ref.is_null()
+    }
+}
+
+impl Kept {
+    /// The channel hears nothing any more.
+    pub(crate) fn unsubscribe(&mut self, join_ref: Option<&Ref>) {
+        let Self { subscription, rest } = std::mem::take(self);
+        let subscribed = subscription.as_ref().map(|it| it.topic().clone());
+        // Before its presences leave: it doesn't hear of that.
+        drop(subscription);
+        let (kept, own) = rest.map_or((None, Ref::NULL), |it| (it.topic, it.join_ref));
+        self.rest = Some(Box::new(Rest {
+            topic: subscribed.or(kept),
+            join_ref: join_ref.cloned().unwrap_or(own),
+            ..Rest::default()
+        }));
     }
 }
 
