@@ -50,8 +50,13 @@ const STEPS: &[Step] = &[
         run: doc,
     },
     Step {
+        name: "client",
+        about: "our JavaScript client: types, build, size, tests",
+        run: client,
+    },
+    Step {
         name: "node",
-        about: "the official JavaScript clients against the server",
+        about: "the official JavaScript clients, and ours, against the server",
         run: node,
     },
     Step {
@@ -68,6 +73,8 @@ const STEPS: &[Step] = &[
 
 /// Where the suites in JavaScript are.
 const PHOENIX_JS: &str = "tests/phoenix-js";
+/// Where our client in JavaScript is.
+const CLIENT_JS: &str = "clients/js";
 
 /// `args` is what follows `cargo xtask test`.
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
@@ -204,16 +211,25 @@ fn doc() -> Result<(), String> {
         .run()
 }
 
+/// Also whether the files that `bennu` embeds are what the sources give, and as small as they are to be.
+fn client() -> Result<(), String> {
+    build()?;
+    npm(CLIENT_JS, &["ci", "--no-audit", "--no-fund"])?;
+    npm(CLIENT_JS, &["run", "check:types"])?;
+    npm(CLIENT_JS, &["run", "check:build"])?;
+    npm(CLIENT_JS, &["test"])
+}
+
 fn node() -> Result<(), String> {
     build()?;
-    npm(&["ci", "--no-audit", "--no-fund"])?;
-    npm(&["test"])
+    npm(PHOENIX_JS, &["ci", "--no-audit", "--no-fund"])?;
+    npm(PHOENIX_JS, &["test"])
 }
 
 fn chromium() -> Result<(), String> {
     build()?;
-    npm(&["ci", "--no-audit", "--no-fund"])?;
-    npm(&["run", "test:chromium"])
+    npm(PHOENIX_JS, &["ci", "--no-audit", "--no-fund"])?;
+    npm(PHOENIX_JS, &["run", "test:chromium"])
 }
 
 /// Builds the servers that the suites start. Tests are built along so that cargo takes the same features of every
@@ -222,9 +238,9 @@ pub(crate) fn build() -> Result<(), String> {
     Program::cargo(&["build", "--workspace", "--bins", "--tests"]).run()
 }
 
-fn npm(args: &[&str]) -> Result<(), String> {
+fn npm(folder: &str, args: &[&str]) -> Result<(), String> {
     Program::new("npm", args)
-        .within(PHOENIX_JS)
+        .within(folder)
         .env("BENNU_PROGRAMS", target().join("debug"))
         .run()
 }

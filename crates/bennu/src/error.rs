@@ -72,6 +72,57 @@ impl Error {
         }
     }
 
+    /// A refusal for good: what the client sees has `"final": true` as well, so that clients that know of it (Bennu's
+    /// own) don't try again. Those that don't, such as npm's `phoenix`, try for ever.
+    ///
+    /// A payload that is no object becomes the `reason` of one. Any other error than a refusal stays as it is: it may
+    /// be over the next time.
+    ///
+    /// ```
+    /// let banned = bennu::refuse("banned").for_good();
+    /// assert_eq!(banned.refusal().unwrap().as_json(), Some(r#"{"final":true,"reason":"banned"}"#));
+    /// ```
+    #[must_use]
+    pub fn for_good(self) -> Self {
+        #[derive(Serialize)]
+        struct Final<'a> {
+            r#final: bool,
+            #[serde(flatten, skip_serializing_if = "Option::is_none")]
+            members: Option<serde_json::Map<String, serde_json::Value>>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            reason: Option<&'a Payload>,
+        }
+        let Some(payload) = self.refusal() else {
+            return self;
+        };
+        let mut members: Option<serde_json::Map<_, _>> = payload.decode().ok();
+        if let Some(members) = &mut members {
+            members.remove("final");
+        }
+        let reason = members.is_none().then_some(payload);
+        let refusal = Payload::new(&Final {
+            r#final: true,
+            members,
+            reason,
+        });
+        match refusal {
+            Ok(payload) => Self(Box::new(Cause::Refused(payload))),
+            // Bytes can't be a reason.
+            Err(_) => self,
+        }
+    }
+
+    /// Whether a client needn't try again.
+    pub(crate) fn is_final(&self) -> bool {
+        #[derive(serde::Deserialize)]
+        struct Final {
+            r#final: bool,
+        }
+        self.refusal()
+            .and_then(|payload| payload.decode().ok())
+            .is_some_and(|it: Final| it.r#final)
+    }
+
     /// Whether it was made by [`refuse`].
     #[must_use]
     pub fn is_refusal(&self) -> bool {
@@ -145,5 +196,40 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_may_be_for_good() {
+        let check = |error: Error, expected: &str, is_final: bool| {
+            assert_eq!(error.is_final(), is_final, "{error}");
+            let error = error.for_good();
+            assert_eq!(error.to_string(), expected);
+        };
+        check(
+            refuse("banned"),
+            r#"refused with {"final":true,"reason":"banned"}"#,
+            false,
+        );
+        check(
+            refuse(serde_json::json!({"a": 1, "final": false})),
+            r#"refused with {"final":true,"a":1}"#,
+            false,
+        );
+        check(
+            refuse(serde_json::json!([1])),
+            r#"refused with {"final":true,"reason":[1]}"#,
+            false,
+        );
+        check(
+            refuse("banned").for_good(),
+            r#"refused with {"final":true,"reason":"banned"}"#,
+            true,
+        );
+        check(Error::from(fmt::Error), &fmt::Error.to_string(), false);
     }
 }

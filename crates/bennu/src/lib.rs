@@ -5,6 +5,8 @@
 //! [`Channel`]s, and a joined channel is a struct whose fields are its state.
 
 mod channel;
+#[cfg(feature = "client")]
+pub mod client;
 mod connect_info;
 mod context;
 mod endpoint;

@@ -1,6 +1,6 @@
 // The chat: a connection, the rooms that were entered, and what the person does.
 
-import { Socket } from "./phoenix.mjs";
+import { Socket } from "/bennu.mjs";
 import { Room, newId, roomName } from "./rooms.js";
 import * as view from "./view.js";
 

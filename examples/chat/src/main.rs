@@ -9,7 +9,7 @@ mod rooms;
 #[cfg(test)]
 mod tests;
 
-use std::{net::IpAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{net::IpAddr, process::ExitCode, sync::Arc};
 
 use bennu::{ConnectInfo, Endpoint, Routes, Socket, refuse};
 use clap::Parser;
@@ -31,10 +31,6 @@ struct Options {
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     bind: IpAddr,
-    /// Phoenix's JavaScript client as an ES module. By default the one that the tests installed, or else a
-    /// small one of this example's.
-    #[arg(long)]
-    phoenix_js: Option<PathBuf>,
 }
 
 /// One person's connection.
@@ -86,10 +82,8 @@ async fn main() -> ExitCode {
 
 #[expect(clippy::print_stdout, reason = "says where it listens")]
 async fn serve(options: &Options) -> Result<(), String> {
-    let page = page::routes(options.phoenix_js.as_deref())
-        .map_err(|error| format!("failed to read the file given by --phoenix-js: {error}"))?;
     let endpoint = endpoint();
-    let router = page.merge(endpoint.router());
+    let router = page::routes().merge(endpoint.router());
 
     let (bind, port) = (options.bind, options.port);
     let listening = async {

@@ -1,7 +1,7 @@
 // The chat as people use it: two of them, in two pages of a real browser.
 
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import path from "node:path";
@@ -14,9 +14,10 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../.
 const screenshots = path.resolve(root, process.env.SCREENSHOTS ?? "target/screenshots");
 const WAIT_MS_MAX = 15_000;
 
+/** What the page gets as /bennu.mjs: what the server has there, or npm's phoenix in its place. */
 const clients = {
+  "the client that the server embeds": undefined,
   "the npm client": path.join(root, "tests/phoenix-js/node_modules/phoenix-new/priv/static/phoenix.mjs"),
-  "the client that the chat brings along": path.join(root, "examples/chat/page/phoenix-lite.js"),
 };
 
 let browser;
@@ -28,18 +29,24 @@ after(() => browser.close());
 
 /** A person's page: what they see and do. Nothing may go wrong in its console. */
 class Person {
-  static async arrive(t, server, name, options = {}) {
+  static async arrive(t, server, file, name, options = {}) {
     const context = await browser.newContext({ locale: "en-GB", timezoneId: "UTC", ...options });
     t.after(() => context.close());
     const person = new Person();
     person.page = await context.newPage();
     person.page.setDefaultTimeout(WAIT_MS_MAX);
     person.faults = [];
+    let clientsLoaded = 0;
+    if (file) await person.page.route("**/bennu.mjs", (route) => {
+      clientsLoaded += 1;
+      return route.fulfill({ path: file, contentType: "text/javascript" });
+    });
     person.page.on("pageerror", (error) => person.faults.push(error.message));
     person.page.on("request", (request) => {
       if (new URL(request.url()).host !== `${server.host}:${server.port}`) person.faults.push(`asked ${request.url()}`);
     });
     await person.page.goto(server.http("/"));
+    if (file) assert.equal(clientsLoaded, 1, "the page asked for its client");
     await person.call(name);
     return person;
   }
@@ -77,16 +84,14 @@ for (const [client, file] of Object.entries(clients)) {
   describe(`with ${client}`, () => {
     let server;
     before(async () => {
-      server = await Server.start("chat", ["--phoenix-js", file]);
-      const served = await (await fetch(server.http("/assets/phoenix.mjs"))).text();
-      assert.equal(served, readFileSync(file, "utf8"), `the page doesn't get ${client}`);
+      server = await Server.start("chat");
     });
     after(() => server.stop());
 
     test("two people talk, and see each other type", async (t) => {
-      const ada = await Person.arrive(t, server, "Ada");
+      const ada = await Person.arrive(t, server, file, "Ada");
       await ada.isOnline();
-      const ben = await Person.arrive(t, server, "Ben");
+      const ben = await Person.arrive(t, server, file, "Ben");
       await ben.isOnline();
       await ada.page.getByText("Ben came in").waitFor();
       await ada.page.getByText("2 here").waitFor();
@@ -109,7 +114,7 @@ for (const [client, file] of Object.entries(clients)) {
     });
 
     test("a message that is refused stays, with the reason, and can be mended", async (t) => {
-      const ada = await Person.arrive(t, server, "Ada");
+      const ada = await Person.arrive(t, server, file, "Ada");
       await ada.isOnline();
       await ada.enters("phoenix");
       await ada.say("x".repeat(2_001));
@@ -127,8 +132,8 @@ for (const [client, file] of Object.entries(clients)) {
     });
 
     test("rooms are apart, count what is unread, and remember", async (t) => {
-      const ada = await Person.arrive(t, server, "Ada");
-      const ben = await Person.arrive(t, server, "Ben");
+      const ada = await Person.arrive(t, server, file, "Ada");
+      const ben = await Person.arrive(t, server, file, "Ben");
       await Promise.all([ada.isOnline(), ben.isOnline()]);
       await ben.enters("rust");
       await ben.say("only for rust");
@@ -159,7 +164,7 @@ for (const [client, file] of Object.entries(clients)) {
     });
 
     test("a name that the server refuses is told at the door", async (t) => {
-      const ada = await Person.arrive(t, server, "A name longer than twenty characters");
+      const ada = await Person.arrive(t, server, file, "A name longer than twenty characters");
       await ada.page.getByText("The server refused the connection").waitFor();
       await ada.call("   ");
       await ada.page.getByText("A name has at least one character").waitFor();
@@ -170,7 +175,7 @@ for (const [client, file] of Object.entries(clients)) {
     });
 
     test("a room that the server refuses says why", async (t) => {
-      const ada = await Person.arrive(t, server, "Ada");
+      const ada = await Person.arrive(t, server, file, "Ada");
       await ada.isOnline();
       await ada.page.getByLabel("Name of a new room").fill("鷺".repeat(30));
       await ada.page.keyboard.press("Enter");
@@ -185,9 +190,9 @@ for (const [client, file] of Object.entries(clients)) {
     });
 
     test("when the server goes away the page says so, and recovers when it is back", async (t) => {
-      const first = await Server.start("chat", ["--phoenix-js", file]);
-      const ada = await Person.arrive(t, first, "Ada");
-      const ben = await Person.arrive(t, first, "Ben");
+      const first = await Server.start("chat");
+      const ada = await Person.arrive(t, first, file, "Ada");
+      const ben = await Person.arrive(t, first, file, "Ben");
       await Promise.all([ada.isOnline(), ben.isOnline()]);
       await ada.say("before");
       await ben.sees("before");
@@ -201,7 +206,7 @@ for (const [client, file] of Object.entries(clients)) {
       const waiting = await ada.sees("while away", "pending");
       await waiting.getByText("Waiting for the connection…").waitFor();
 
-      const second = await Server.start("chat", ["--phoenix-js", file], first.port);
+      const second = await Server.start("chat", [], first.port);
       t.after(() => second.stop());
       // The button goes away should the page have come back by itself in this moment.
       await ada.page.getByRole("button", { name: "Try now" }).click({ timeout: 2_000 }).catch(() => {});
@@ -218,8 +223,8 @@ for (const [client, file] of Object.entries(clients)) {
     test("it looks as it should, on a desk by day and on a phone by night", async (t) => {
       const desk = { viewport: { width: 1200, height: 760 }, colorScheme: "light" };
       const phone = { viewport: { width: 390, height: 800 }, colorScheme: "dark", deviceScaleFactor: 1.5, hasTouch: true };
-      const grace = await Person.arrive(t, server, "Grace", desk);
-      const linus = await Person.arrive(t, server, "Linus", phone);
+      const grace = await Person.arrive(t, server, file, "Grace", desk);
+      const linus = await Person.arrive(t, server, file, "Linus", phone);
       await Promise.all([grace.isOnline(), linus.isOnline()]);
       for (const person of [grace, linus]) {
         await person.page.getByLabel("Name of a new room").fill("river-watch");
@@ -244,7 +249,7 @@ for (const [client, file] of Object.entries(clients)) {
       await linus.enters("river-watch");
       await linus.page.locator("#body").pressSequentially("And");
       await grace.page.getByText("Linus is typing…").waitFor();
-      if (file.endsWith("phoenix.mjs")) {
+      if (!file) {
         await grace.page.screenshot({ path: path.join(screenshots, "chat.png") });
         await linus.page.locator("#body").fill("");
         await linus.page.screenshot({ path: path.join(screenshots, "chat-phone.png") });

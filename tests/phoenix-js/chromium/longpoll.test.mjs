@@ -10,7 +10,14 @@ import path from "node:path";
 import { launch } from "../lib/browser.mjs";
 import { Server } from "../lib/server.mjs";
 
-const modules = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../node_modules");
+const here = path.dirname(fileURLToPath(import.meta.url));
+const modules = path.resolve(here, "../node_modules");
+/** The clients, by where the page gets them. */
+const files = {
+  "/phoenix-new.mjs": path.join(modules, "phoenix-new/priv/static/phoenix.mjs"),
+  "/phoenix-old.mjs": path.join(modules, "phoenix-old/priv/static/phoenix.mjs"),
+  "/bennu.mjs": path.resolve(here, "../../../crates/bennu/src/client/bennu.min.mjs"),
+};
 const WAIT_MS_MAX = 15_000;
 const PAGE = "<!doctype html><meta charset=utf-8><title>long-polling</title>";
 
@@ -19,9 +26,9 @@ before(async () => {
   browser = await launch();
   server = await Server.start("conformance", ["--window-ms", "500"]);
   pages = createServer((request, response) => {
-    const found = /^\/(phoenix-new|phoenix-old)\.mjs$/.exec(request.url);
-    response.setHeader("content-type", found ? "text/javascript" : "text/html");
-    response.end(found ? readFileSync(path.join(modules, found[1], "priv/static/phoenix.mjs")) : PAGE);
+    const file = files[request.url];
+    response.setHeader("content-type", file ? "text/javascript" : "text/html");
+    response.end(file ? readFileSync(file) : PAGE);
   });
   await new Promise((resolve) => pages.listen(0, "127.0.0.1", resolve));
 });
@@ -69,7 +76,7 @@ async function talk({ module, url, options, topic }) {
 }
 
 describe("long-polling in Chromium", () => {
-  for (const client of ["phoenix-new", "phoenix-old"]) {
+  for (const client of ["phoenix-new", "phoenix-old", "bennu"]) {
     test(`${client} polls where there is no WebSocket`, async (t) => {
       const { page, seen, goto } = await open(t);
       await page.addInitScript(() => delete window.WebSocket);
@@ -88,7 +95,7 @@ describe("long-polling in Chromium", () => {
     });
   }
 
-  test("phoenix-new falls back where a WebSocket doesn't get through", async (t) => {
+  for (const client of ["phoenix-new", "bennu"]) test(`${client} falls back where a WebSocket doesn't get through`, async (t) => {
     const { page, seen, goto } = await open(t);
     await page.addInitScript(() => {
       window.WebSocket = class extends EventTarget {
@@ -101,10 +108,10 @@ describe("long-polling in Chromium", () => {
     });
     await goto();
     const talked = await page.evaluate(talk, {
-      module: "/phoenix-new.mjs",
+      module: `/${client}.mjs`,
       url: server.ws("/socket"),
       options: { longPollFallbackMs: 200 },
-      topic: "room:fallback",
+      topic: `room:${client}-fallback`,
     });
     assert.deepEqual(talked, { replies: [1, 2, 3], shout: { hello: "all" }, transport: "LongPoll" });
     assert.deepEqual(seen.faults, []);

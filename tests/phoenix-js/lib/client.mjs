@@ -1,4 +1,4 @@
-// The official client, unmodified, and what a test wants to see of it.
+// The official client, unmodified, and ours, which takes its place; and what a test wants to see of them.
 
 import { readFileSync } from "node:fs";
 
@@ -12,7 +12,13 @@ const REPLY_MS_MAX = 15_000;
 // The old one looks for a browser's global object when it's loaded.
 globalThis.self ??= globalThis;
 
-/** The releases under test, and what the old one can't do: its binary frames count characters as bytes, for one. */
+/** Ours, as `bennu` embeds it. */
+const OURS = new URL("../../../crates/bennu/src/client/bennu.min.mjs", import.meta.url);
+
+/**
+ * The clients under test, and what the old one can't do: its binary frames count characters as bytes, for one. Ours can
+ * whatever the new one can.
+ */
 export const clients = [
   {
     ...(await installed("phoenix-new")),
@@ -22,17 +28,27 @@ export const clients = [
     ...(await installed("phoenix-old")),
     has: { authToken: false, errorReasons: false, unicodeInBinaryFrames: false, binaryMessages: true, ordered: true },
   },
+  {
+    name: "@bennu/client",
+    module: await import(OURS),
+    has: { authToken: true, errorReasons: true, unicodeInBinaryFrames: true, binaryMessages: true, ordered: true },
+  },
 ];
 
 /**
- * The same over long-polling, where none of them takes binary messages. The old one posts each message with a request
- * of its own, all at once, in whatever order they arrive; and it knows XMLHttpRequest only.
+ * The same over long-polling, where only ours takes binary messages. The old one posts each message with a request of its
+ * own, all at once, in whatever order they arrive; and it knows XMLHttpRequest only.
  */
 export const pollingClients = clients.map((client) => ({
   ...client,
   name: `${client.name} over long-polling`,
   polls: true,
-  has: { ...client.has, binaryMessages: false, ordered: client.has.authToken, sessionEnds: client.has.authToken },
+  has: {
+    ...client.has,
+    binaryMessages: client.name === "@bennu/client",
+    ordered: client.has.authToken,
+    sessionEnds: client.has.authToken,
+  },
 }));
 
 async function installed(alias) {
@@ -124,7 +140,7 @@ function recordingPolls(wire, client) {
 
     set onmessage(handler) {
       this.handler = (event) => {
-        wire.put({ received: readable(event.data, false) });
+        wire.put({ received: readable(event.data, typeof event.data !== "string") });
         handler(event);
       };
     }

@@ -60,6 +60,10 @@ for (const client of pollingClients) {
       b.channel.push("bin_shout", Uint8Array.of(0, 255).buffer);
       await b.events.take();
       b.channel.push("shout", { n: 1 });
+      if (client.has.binaryMessages) {
+        const { event, payload } = await a.events.take();
+        assert.deepEqual({ event, bytes: [...new Uint8Array(payload)] }, { event: "bin_shout", bytes: [0, 255] });
+      }
       assert.deepEqual(await a.events.take(), { event: "shout", payload: { n: 1 } });
     });
 
@@ -95,9 +99,7 @@ for (const client of pollingClients) {
   });
 }
 
-describe("phoenix 1.8.16 over long-polling, alone", () => {
-  const [client] = pollingClients;
-
+for (const client of pollingClients.filter(({ has }) => has.sessionEnds)) describe(`${client.name}, beyond the old one`, () => {
   test("bytes that it pushes arrive", async (t) => {
     const polling = connect(t, client, server);
     const other = connect(t, clients[0], server);
@@ -153,9 +155,7 @@ describe("phoenix 1.8.16 over long-polling, alone", () => {
   });
 });
 
-describe("the fallback of phoenix 1.8.16", () => {
-  const [client] = clients;
-
+for (const client of clients.filter(({ has }) => has.authToken)) describe(`the fallback of ${client.name}`, () => {
   /** A session's storage, as a browser has it. */
   const storage = () => {
     const items = new Map();

@@ -73,6 +73,10 @@ impl IntoResponse for Answer {
             }
             Self::Status(status) => json(json!({"status": status})),
             Self::Malformed(status, reason) => json(json!({"status": status, "reason": reason})),
+            // Who is refused for good needn't come back.
+            Self::Refused(Refusal::Refused(error)) if error.is_final() => {
+                json(json!({"status": 403, "final": true}))
+            }
             Self::Refused(Refusal::Forbidden | Refusal::Refused(_)) => json(json!({"status": 403})),
             Self::Refused(refusal) => refusal.response(),
             Self::Preflight(allowed) => preflight(allowed),
