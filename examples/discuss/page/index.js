@@ -6,12 +6,14 @@ import { $, avatar, counted, element, say, time, why } from "./view.js";
 const topics = new Map();
 let channel;
 let joined = false;
+/** Why the server doesn't give out the list, while it doesn't. */
+let refused;
 
 function show() {
   const list = [...topics.values()].sort((a, b) => b.active_at - a.active_at || b.id - a.id);
   $("topics").replaceChildren(...list.map(item));
   $("empty").hidden = list.length > 0;
-  say($("empty"), joined ? "Nothing yet. Open the first topic!" : "");
+  say($("empty"), refused ?? (joined ? "Nothing yet. Open the first topic!" : "Loading…"));
   $("new-topic").hidden = !me.user;
   $("create").disabled = !isOnline() || !joined;
 }
@@ -31,11 +33,15 @@ function join(socket) {
     .join()
     .receive("ok", (reply) => {
       joined = true;
+      refused = undefined;
       topics.clear();
       for (const topic of reply.topics) topics.set(topic.id, topic);
       show();
     })
-    .receive("error", (refused) => say($("empty"), why(refused)));
+    .receive("error", (error) => {
+      refused = why(error);
+      show();
+    });
   const put = (topic) => {
     topics.set(topic.id, { ...topics.get(topic.id), ...topic });
     show();

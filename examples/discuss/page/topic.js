@@ -35,6 +35,7 @@ function join(socket) {
     .join()
     .receive("ok", (welcome) => {
       joined = true;
+      closed = undefined;
       ({ topic, own } = welcome);
       const first = thread.seen === undefined;
       if (thread.welcome(welcome)) fetchNewer();
@@ -153,7 +154,8 @@ function show(follow = false) {
   if (!thread) return;
   const list = thread.list();
   showComments(list);
-  $("empty").hidden = list.length > 0 || !topic || Boolean(closed);
+  $("empty").hidden = list.length > 0 || Boolean(closed);
+  say($("empty"), topic ? "Nobody has said anything yet." : "Loading…");
   $("older").hidden = !thread.older || !joined;
   if (follow) scrollTo(0, document.documentElement.scrollHeight);
 }

@@ -83,8 +83,8 @@ impl Channel for Comments {
         let comments = app.db.comments(topic_id, page).await?;
 
         let user = cx.socket().user();
-        let name = user.as_ref().map(|it| it.name.as_str());
-        let key = user.as_ref().map(|it| format!("user:{}", it.id));
+        let name = user.map(|it| it.name.as_str());
+        let key = user.map(|it| format!("user:{}", it.id));
         cx.track(key.as_deref().unwrap_or(GUESTS), &wire::Reader { name })?;
         cx.push_presence_state();
         let welcome = wire::Welcome {
@@ -164,7 +164,7 @@ impl Channel for Comments {
 impl Comments {
     async fn add(&self, id: &str, content: &str, cx: &Context<Self>) -> Result {
         let author = cx.socket().user();
-        let author = author.ok_or_else(|| sign_in("sign in to comment"))?;
+        let author = author.ok_or_else(|| sign_in("sign in to comment"))?.clone();
         let (client_id, content) = form::comment(id, content).map_err(refuse)?;
         let new = NewComment {
             topic_id: self.topic_id,
@@ -220,7 +220,7 @@ async fn readable(id: i64, cx: &Context<Comments>) -> Result<db::Topic> {
 }
 
 /// The user, if the topic is theirs.
-fn owner(topic: &db::Topic, cx: &Context<Comments>) -> Result<User> {
+fn owner<'a>(topic: &db::Topic, cx: &'a Context<Comments>) -> Result<&'a User> {
     let user = cx.socket().user();
     let owner = user.filter(|it| it.id == topic.owner_id);
     owner.ok_or_else(|| refuse("only its owner may change a topic"))

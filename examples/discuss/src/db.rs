@@ -4,6 +4,7 @@
 
 use std::{str::FromStr, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use sqlx::{
     Any, AnyPool, Executor, FromRow, Transaction,
     any::{AnyConnectOptions, AnyPoolOptions},
@@ -36,7 +37,7 @@ pub(crate) struct Db {
     pool: AnyPool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize)]
 pub(crate) struct User {
     pub(crate) id: i64,
     pub(crate) name: String,
@@ -150,6 +151,13 @@ impl Db {
         sqlx::query_as("SELECT id, name FROM users WHERE name_key = $1")
             .bind(&key)
             .fetch_one(&self.pool)
+            .await
+    }
+
+    pub(crate) async fn user(&self, id: i64) -> Result<Option<User>, sqlx::Error> {
+        sqlx::query_as("SELECT id, name FROM users WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&self.pool)
             .await
     }
 

@@ -92,32 +92,32 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_by_field() {
         #[track_caller]
-        fn check<T: fmt::Debug>(judged: Result<T, Errors>, expected: Value) {
+        fn check<T: fmt::Debug>(judged: Result<T, Errors>, expected: &Value) {
             let told = serde_json::to_value(judged.unwrap_err()).unwrap();
             assert_eq!(told, json!({ "errors": expected }));
         }
-        check(comment(ID, " \n "), json!({"content": ["is required"]}));
+        check(comment(ID, " \n "), &json!({"content": ["is required"]}));
         check(
             comment(ID, &"é".repeat(2_001)),
-            json!({"content": ["has at most 2000 characters"]}),
+            &json!({"content": ["has at most 2000 characters"]}),
         );
         check(
             comment(ID, "a\0b"),
-            json!({"content": ["has characters that can't be shown"]}),
+            &json!({"content": ["has characters that can't be shown"]}),
         );
-        check(comment("7", "hi"), json!({"id": ["is no UUID"]}));
+        check(comment("7", "hi"), &json!({"id": ["is no UUID"]}));
         check(
             comment(&ID.replace('c', "g"), ""),
-            json!({"content": ["is required"], "id": ["is no UUID"]}),
+            &json!({"content": ["is required"], "id": ["is no UUID"]}),
         );
         check(
             title("a\nb"),
-            json!({"title": ["has characters that can't be shown"]}),
+            &json!({"title": ["has characters that can't be shown"]}),
         );
-        check(name(""), json!({"name": ["is required"]}));
+        check(name(""), &json!({"name": ["is required"]}));
         check(
             name(&"x".repeat(31)),
-            json!({"name": ["has at most 30 characters"]}),
+            &json!({"name": ["has at most 30 characters"]}),
         );
     }
 

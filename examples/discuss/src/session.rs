@@ -21,25 +21,16 @@ pub(crate) struct Session {
     pub(crate) id: String,
     /// What pages say to show that they are ours: other sites' pages don't know it.
     pub(crate) csrf: String,
-    user_id: i64,
-    name: String,
+    pub(crate) user: User,
 }
 
 impl Session {
-    fn new(user: &User) -> Option<Self> {
+    fn new(user: User) -> Option<Self> {
         Some(Self {
             id: random()?,
             csrf: random()?,
-            user_id: user.id,
-            name: user.name.clone(),
+            user,
         })
-    }
-
-    pub(crate) fn user(&self) -> User {
-        User {
-            id: self.user_id,
-            name: self.name.clone(),
-        }
     }
 
     /// The topic on which the sockets of this sign-in hear `disconnect`.
@@ -68,7 +59,7 @@ impl Sessions {
     }
 
     /// A new session of this user, and the `set-cookie` header that begins it.
-    pub(crate) fn begin(&self, user: &User) -> Option<(Session, String)> {
+    pub(crate) fn begin(&self, user: User) -> Option<(Session, String)> {
         let session = Session::new(user)?;
         let token = self.tokens.sign(SALT, &session).ok()?;
         Some((session, self.cookie(&token, AGE_MAX)))
@@ -85,7 +76,7 @@ impl Sessions {
         format!("{COOKIE}={value}; Path={path}; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
     }
 
-    /// The session that a request's cookie is of.
+    /// The session that a request's cookie is of. Its user may be unknown by now: the cookie outlives the database.
     pub(crate) fn of(&self, headers: &HeaderMap) -> Option<Session> {
         let lines = headers.get_all(header::COOKIE).iter();
         let mut cookies = lines

@@ -22,8 +22,8 @@ pub(crate) struct Params {
 
 impl Person {
     /// Who is signed in. Guests are nobody.
-    pub(crate) fn user(&self) -> Option<User> {
-        self.session.as_ref().map(Session::user)
+    pub(crate) fn user(&self) -> Option<&User> {
+        self.session.as_ref().map(|it| &it.user)
     }
 }
 
@@ -42,6 +42,11 @@ impl Socket for Person {
         // A page that thinks its user is signed in shall not go on as a guest's without a word.
         if session.is_none() && params.csrf.is_some() {
             return Err(refuse("signed out"));
+        }
+        if let Some(Session { user, .. }) = &session
+            && app.db.user(user.id).await?.as_ref() != Some(user)
+        {
+            return Err(refuse("the user isn't known any more"));
         }
         Ok(Self {
             app: app.clone(),

@@ -1,13 +1,6 @@
 //! The same scripts on both databases: each on a SQLite file of its own, and all on one PostgreSQL, in a database of
 //! its own each.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails shall say so at once"
-)]
-
 mod channels;
 mod http;
 mod kept;
@@ -60,6 +53,7 @@ scripts! {
     channels::what_is_no_topic_is_refused_for_good,
     http::signing_in_gives_a_session_and_signing_out_ends_its_sockets,
     http::a_session_is_for_pages_that_know_its_csrf_token,
+    http::a_session_of_an_unknown_user_is_none,
     http::names_are_judged,
     http::pages_are_served_under_the_prefix,
 }

@@ -38,7 +38,7 @@ impl Channel for Topics {
         let owner = cx.socket().user();
         let owner = owner.ok_or_else(|| refuse("sign in to open a topic"))?;
         let title = form::title(&title).map_err(refuse)?;
-        let created = app.db.create_topic(&owner, &title, members_only, now());
+        let created = app.db.create_topic(owner, &title, members_only, now());
         let created = created.await?;
         let told = wire::Topic::from(&created);
         cx.broadcast("topic_created", &told);

@@ -99,15 +99,21 @@ struct Told {
 impl Told {
     fn answer(session: Option<Session>) -> Response {
         let told = Self {
-            user: session.as_ref().map(|it| it.user().name),
+            user: session.as_ref().map(|it| it.user.name.clone()),
             csrf: session.map(|it| it.csrf),
         };
         ([(header::CACHE_CONTROL, "no-store")], Json(told)).into_response()
     }
 }
 
-async fn session(State(web): State<Web>, headers: HeaderMap) -> Response {
-    Told::answer(web.sessions.of(&headers))
+async fn session(State(web): State<Web>, headers: HeaderMap) -> Result<Response, Failed> {
+    let mut session = web.sessions.of(&headers);
+    if let Some(Session { user, .. }) = &session
+        && web.endpoint.app().db.user(user.id).await?.as_ref() != Some(user)
+    {
+        session = None;
+    }
+    Ok(Told::answer(session))
 }
 
 #[derive(Deserialize)]
@@ -126,7 +132,7 @@ async fn sign_in(
         Err(errors) => return Ok((StatusCode::UNPROCESSABLE_ENTITY, Json(errors)).into_response()),
     };
     let user = web.endpoint.app().db.sign_in(&name, now()).await?;
-    let (session, cookie) = web.sessions.begin(&user).ok_or(Failed)?;
+    let (session, cookie) = web.sessions.begin(user).ok_or(Failed)?;
     web.disconnect(web.sessions.of(&headers).as_ref());
     with_cookie(Told::answer(Some(session)), &cookie)
 }

@@ -114,3 +114,21 @@ pub(crate) async fn pages_are_served_under_the_prefix(stage: Stage) {
     let policy = &get("/discuss/").await.headers[header::CONTENT_SECURITY_POLICY];
     assert!(policy.to_str().unwrap().contains("default-src 'none'"));
 }
+
+/// The cookie of another database, whose users were others.
+pub(crate) async fn a_session_of_an_unknown_user_is_none(stage: Stage) {
+    let before = stage.sign_in("Ada").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fresh.db");
+    let stage = Stage::open(&format!("sqlite://{}", file.display())).await;
+    for others in [None, Some("Ben")] {
+        if let Some(name) = others {
+            stage.sign_in(name).await;
+        }
+        let refused = stage.connect(Some(&before)).await.unwrap_err();
+        assert_eq!(refused.status, StatusCode::FORBIDDEN);
+        let told = Request::get("/discuss/session").header("cookie", &before.cookie);
+        let told = stage.ask(told.body(Body::empty()).unwrap()).await;
+        assert_eq!(told.json, json!({"user": null, "csrf": null}));
+    }
+}
