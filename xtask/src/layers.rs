@@ -39,6 +39,16 @@ const LAYERS: &[Layer] = &[
         ours: &["bennu-wire"],
         never: &["axum", "hyper", "hyper-util", "tower"],
     },
+    Layer {
+        name: "bennu",
+        ours: &["bennu-wire", "bennu-websocket", "bennu-pubsub"],
+        never: &[],
+    },
+    Layer {
+        name: "bennu-client",
+        ours: &["bennu-wire"],
+        never: &["axum"],
+    },
 ];
 
 /// The events that only the session knows.

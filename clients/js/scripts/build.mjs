@@ -3,7 +3,7 @@
 //     node scripts/build.mjs            builds all of it
 //     node scripts/build.mjs --check    fails where the embedded files aren't what it would build, or are too large
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -35,6 +35,7 @@ async function bundle(options) {
   return outputFiles.map(({ text }) => text);
 }
 
+mkdirSync(path.join(root, "dist"), { recursive: true });
 const check = process.argv.includes("--check");
 const faults = [];
 

@@ -151,9 +151,10 @@ export class Channel<E extends ChannelEvents = Untyped> {
     const { timeout = this.timeout, signal } = asOptions(options);
     const push = new Push<PushOk<E, K>, PushRefused<E, K>>(this, event, () => payload ?? {}, timeout);
     push._abortBy({ signal });
+    if (signal?.aborted) return push;
     if (this._canPush()) {
       push.send();
-    } else if (!signal?.aborted) {
+    } else {
       push._startTimeout();
       this.pushBuffer.push(push);
       // What is given up needn't be kept until the next join.
@@ -168,7 +169,6 @@ export class Channel<E extends ChannelEvents = Untyped> {
   /** Leaves. The answer is "ok" at once, whatever the server says later; the channel is closed, and of no more use. */
   leave(timeout = this.timeout): Push<{}, never> {
     this.rejoinTimer.reset();
-    this.joinPush._cancelTimeout();
     this.state = "leaving";
     const close = () => {
       this._log(`leave ${this.topic}`);

@@ -33,6 +33,7 @@ export class LongPoll {
   private readonly _authToken: string | undefined;
   private _queue: string[] = [];
   private _posting = 0;
+  private _over = false;
   private readonly _timers = new Set<ReturnType<typeof setTimeout>>();
   private readonly _requests = new Set<AbortController>();
 
@@ -60,6 +61,9 @@ export class LongPoll {
 
   close(code?: number, reason?: string, wasClean = true): void {
     this.readyState = CLOSED;
+    // It may be closed by who is told of its failure.
+    if (this._over) return;
+    this._over = true;
     for (const request of this._requests) request.abort();
     for (const timer of this._timers) clearTimeout(timer);
     this._requests.clear();
@@ -80,13 +84,14 @@ export class LongPoll {
       if (status === 403) return this._fail(403, 1008, answer.final ? "forbidden retry=never" : "forbidden");
       if (![200, 204, 410].includes(status)) return this._fail(status || 500, 1011, reason || "internal server error");
       if (token) this.token = token;
-      if (status === 410) {
-        this.readyState = OPEN;
-        this.onopen({});
-      }
+      if (status === 410) this.readyState = OPEN;
       // Each in a turn of its own, as with a WebSocket: what awaits the one is done before the next.
-      for (const message of messages ?? []) this._soon(() => this.onmessage({ data: received(message) }));
-      if (this.readyState !== CLOSED) this._poll();
+      for (const message of Array.isArray(messages) ? messages : []) {
+        this._soon(() => this.onmessage({ data: received(String(message)) }));
+      }
+      // First, so that it goes on whatever the callback throws.
+      this._poll();
+      if (status === 410) this.onopen({});
     });
   }
 
@@ -101,7 +106,6 @@ export class LongPoll {
   }
 
   private _fail(error: number | string, code: number, reason: string): void {
-    if (this.readyState === CLOSED) return;
     this.readyState = CLOSED;
     this.onerror(error);
     this.close(code, reason, false);

@@ -103,15 +103,15 @@ export class Presence<M = any> {
   static syncDiff<M>(state: State<M>, diff: Diff<M>, joined?: JoinCallback<M>, left?: LeaveCallback<M>): State<M> {
     const result = own(state);
     const { joins, leaves } = copy(diff);
-    for (const [key, entry] of Object.entries(joins ?? {})) {
+    for (const [key, entry] of Object.entries(own(joins))) {
       const present = result[key];
       const added = copy(entry);
       // Those that were there come first.
-      added.metas = [...without(present, added), ...(added.metas ?? [])];
+      added.metas = [...without(present, added), ...added.metas];
       result[key] = added;
       joined?.(key, present, entry);
     }
-    for (const [key, entry] of Object.entries(leaves ?? {})) {
+    for (const [key, entry] of Object.entries(own(leaves))) {
       const present = result[key];
       if (!present) continue;
       present.metas = without(present, entry);
@@ -133,22 +133,28 @@ export class Presence<M = any> {
 
 /** The metas of the one that the other hasn't. */
 function without<M>(entry: Entry<M> | undefined, other: Entry<M> | undefined): Meta<M>[] {
-  const refs = new Set(other?.metas?.map((meta) => meta.phx_ref));
-  return entry?.metas?.filter((meta) => !refs.has(meta.phx_ref)) ?? [];
+  const refs = new Set(other?.metas.map((meta) => meta?.phx_ref));
+  return entry?.metas.filter((meta) => !refs.has(meta?.phx_ref)) ?? [];
 }
 
+/** What isn't JSON's is lost, and of nothing it is an empty object. */
 function copy<T>(value: T): T {
-  return JSON.parse(JSON.stringify(value));
+  return JSON.parse(JSON.stringify(value ?? {}));
 }
 
 function empty<M>(): State<M> {
   return Object.create(null);
 }
 
-/** With keys alone: servers' users choose them, and `__proto__` or `constructor` are as good as any. */
-function own<M>(state: State<M>): State<M> {
-  if (Object.getPrototypeOf(state) === null) return state;
+/**
+ * With keys alone: servers' users choose them, and `__proto__` or `constructor` are as good as any. What is no entry isn't
+ * taken.
+ */
+function own<M>(state: State<M> | undefined): State<M> {
+  if (state && Object.getPrototypeOf(state) === null) return state;
   const result = empty<M>();
-  for (const [key, entry] of Object.entries(state)) result[key] = entry;
+  for (const [key, entry] of Object.entries(state ?? {})) {
+    if (Array.isArray(entry?.metas)) result[key] = entry;
+  }
   return result;
 }

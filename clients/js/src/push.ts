@@ -90,9 +90,8 @@ export class Push<Ok = any, Refused = any> implements PromiseLike<Ok> {
     return this.then().finally(settled);
   }
 
-  /** @internal Sends it, unless its time is over already. */
+  /** @internal */
   send(): void {
-    if (this._reply?.status === "timeout" || this._reply?.status === "aborted") return;
     this._startTimeout();
     this.sent = true;
     const { channel, event, ref } = this;
@@ -122,11 +121,6 @@ export class Push<Ok = any, Refused = any> implements PromiseLike<Ok> {
     this._replyEvent = `chan_reply_${this.ref}`;
     this.channel.on(this._replyEvent, (reply) => this._finish(reply ?? {}));
     this._timer = setTimeout(() => this.trigger("timeout", {}), this.timeout);
-  }
-
-  /** @internal */
-  _cancelTimeout(): void {
-    clearTimeout(this._timer);
   }
 
   /** @internal As if the server had replied so. */
@@ -159,7 +153,7 @@ export class Push<Ok = any, Refused = any> implements PromiseLike<Ok> {
   }
 
   private _unlisten(): void {
-    this._cancelTimeout();
+    clearTimeout(this._timer);
     if (this._replyEvent) this.channel.off(this._replyEvent);
   }
 }

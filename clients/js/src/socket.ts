@@ -94,6 +94,7 @@ export class Socket implements LinkOwner {
   establishedConnections = 0;
   private _ref = 0;
   private _callbacks: Record<Happening, [ref: string, callback: Callback][]> = { open: [], close: [], error: [], message: [] };
+  private readonly _signal: AbortSignal | undefined;
   private readonly _retryConnect: NonNullable<SocketOptions["retryConnect"]>;
   /** @internal The present connection, which may be opening, closing or lost. */
   _link: Link | undefined;
@@ -132,7 +133,8 @@ export class Socket implements LinkOwner {
       this._teardown();
     }, this.reconnectAfterMs);
     watchPage(this, options.signal);
-    options.signal?.addEventListener("abort", () => void this.disconnect(), { once: true });
+    this._signal = options.signal;
+    this._signal?.addEventListener("abort", () => void this.disconnect(), { once: true });
   }
 
   /** The transport of the present connection. */
@@ -144,7 +146,7 @@ export class Socket implements LinkOwner {
   connect(params?: object | (() => object)): void {
     // Deprecated since long, but still taken.
     if (params) this.params = asFunction(params);
-    if (this._link?._inUse) return;
+    if (this._link?._inUse || this._signal?.aborted) return;
     if (this.longPollFallbackMs && this.transport !== (LongPoll as TransportClass)) {
       connectWithFallback(this, this.longPollFallbackMs);
     } else {
@@ -346,7 +348,7 @@ export class Socket implements LinkOwner {
       this.decode(data, (message) => {
         decoded = true;
         // A decoder may take its time.
-        if (link._isCurrent && link._isOpen === wasOpen) this._dispatch(link, message);
+        if (link._isCurrent && (link._isOpen || !wasOpen)) this._dispatch(link, message);
       });
     } catch (error) {
       // What callbacks throw is theirs; a frame that is no message concerns nobody else.
@@ -376,7 +378,6 @@ export class Socket implements LinkOwner {
   _unanswered(link: Link): void {
     this.log("transport", "heartbeat timeout");
     // It's taken for dead, so nobody waits for what it still had to send. Callbacks may disconnect, or connect anew.
-    link._stopHeartbeat();
     link._close(1_000, "heartbeat timeout");
     if (link._inUse) this._tellChannels("heartbeat_timeout", link);
     if (link._inUse) this._renew(() => this.reconnectTimer.scheduleTimeout());

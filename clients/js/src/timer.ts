@@ -43,10 +43,13 @@ export function backoff(listMs: readonly number[], jitter: number): (tries: numb
   };
 }
 
+/** What a server may ask for at most. */
+const RETRY_MS_MAX = 60_000;
+
 /** What a server that closes a connection says of when to come back: `retry_ms=250` in the reason. */
 export function retryMs(reason: unknown): number | undefined {
-  const found = /(?:^|\s)retry_ms=(\d{1,6})(?:\s|$)/.exec(String(reason ?? ""));
-  return found ? Number(found[1]) : undefined;
+  const found = /(?:^|\s)retry_ms=(\d+)(?:\s|$)/.exec(String(reason ?? ""));
+  return found ? Math.min(Number(found[1]), RETRY_MS_MAX) : undefined;
 }
 
 /** Whether a server that closes a connection says not to come back: `retry=never` in the reason. */

@@ -17,7 +17,7 @@ export interface Exchange {
  *     }
  */
 export interface ChannelEvents {
-  /** The join's params and replies. */
+  /** The join's params and replies; anything, if it isn't given. */
   join?: Exchange;
   /** What may be pushed: an `Exchange` for each event. */
   push?: object;
@@ -40,27 +40,23 @@ export interface Refused {
   [more: string]: unknown;
 }
 
-// The first test is for `any`, of which everything is any.
-type Field<T, Name extends string, Otherwise> = 0 extends 1 & T
-  ? any
-  : T extends { [K in Name]: infer Value }
-    ? Value
-    : Otherwise;
+// Of `any`, everything is any.
+type Field<T, Name extends PropertyKey, Otherwise> = Name extends keyof T ? T[Name] : Otherwise;
 type Nothing = Record<string, never>;
 
-type Pushed<E, K extends string> = Field<Field<E, "push", Nothing>, K, Nothing>;
+type Pushed<E, K extends string> = Field<Field<E, "push", {}>, K, {}>;
 
-export type PushName<E> = keyof Field<E, "push", Nothing> & string;
+export type PushName<E> = keyof Field<E, "push", {}> & string;
 export type PushPayload<E, K extends string> = Field<Pushed<E, K>, "payload", Nothing>;
 export type PushOk<E, K extends string> = Field<Pushed<E, K>, "ok", unknown>;
 export type PushRefused<E, K extends string> = Field<Pushed<E, K>, "error", Refused>;
 
-export type JoinPayload<E> = Field<Field<E, "join", Nothing>, "payload", Nothing>;
-export type JoinOk<E> = Field<Field<E, "join", Nothing>, "ok", unknown>;
-export type JoinRefused<E> = Field<Field<E, "join", Nothing>, "error", Refused>;
+export type JoinPayload<E> = Field<Field<E, "join", Untyped["join"]>, "payload", Nothing>;
+export type JoinOk<E> = Field<Field<E, "join", Untyped["join"]>, "ok", unknown>;
+export type JoinRefused<E> = Field<Field<E, "join", Untyped["join"]>, "error", Refused>;
 
-export type EventName<E> = keyof Field<E, "on", Nothing> & string;
-export type EventPayload<E, K extends string> = Field<Field<E, "on", Nothing>, K, never>;
+export type EventName<E> = keyof Field<E, "on", {}> & string;
+export type EventPayload<E, K extends string> = Field<Field<E, "on", {}>, K, never>;
 
 /** An event with its name. Of a channel with types it is one of those, so that `event` tells what `payload` is. */
 export type Received<E> = { [K in EventName<E>]: { event: K; payload: EventPayload<E, K> } }[EventName<E>];

@@ -76,8 +76,11 @@ export class FakeTransport {
   close(code?: number, reason?: string): void {
     if (this.readyState >= 2) return;
     this.net.note("closes", code ?? "-", reason ?? "-");
+    const connecting = this.readyState === 0;
     this.readyState = 2;
-    if (this.closes) setTimeout(() => this.end(code ?? 1005, reason ?? ""));
+    // As a WebSocket does that never was open.
+    if (connecting) setTimeout(() => this.fail());
+    else if (this.closes) setTimeout(() => this.end(code ?? 1005, reason ?? ""));
   }
 
   // What the other end does.

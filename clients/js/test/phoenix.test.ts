@@ -345,6 +345,117 @@ const scripts: Record<string, [options: object, script: (stage: Stage) => Promis
       await tick(5_000);
     },
   ],
+  "a connect while the old connection still sends": [
+    {},
+    async ({ net, socket, channel, tick }) => {
+      socket.connect();
+      channel("room:1").join();
+      await tick(10);
+      net.now.bufferedAmount = 10;
+      socket.disconnect(() => net.note("disconnected"));
+      socket.connect();
+      net.transports[0]?.receive([null, null, "room:1", "news", { from: "the old one" }]);
+      await tick(100);
+      await tick(3_000);
+    },
+  ],
+  "a channel that is joined in the callback of another's loss": [
+    {},
+    async ({ net, socket, channel, tick }) => {
+      socket.connect();
+      const [a, b] = [channel("a"), channel("b")];
+      for (const it of [a, b]) it.join();
+      await tick(10);
+      let once = () => {
+        once = () => {};
+        channel("late").join();
+        b.rejoin();
+      };
+      a.onError(() => once());
+      net.now.fail();
+      await tick(50);
+      await tick(1_000);
+    },
+  ],
+  "a disconnect while a dead connection is waited for": [
+    { heartbeatIntervalMs: 1_000 },
+    async ({ net, socket, channel, tick }) => {
+      socket.connect();
+      channel("a").join();
+      await tick(10);
+      net.answer = () => undefined;
+      net.now.closes = false;
+      await tick(2_500);
+      socket.disconnect();
+      await tick(10_000);
+    },
+  ],
+  "a connect while a dead connection is waited for": [
+    { heartbeatIntervalMs: 1_000 },
+    async ({ net, socket, channel, tick }) => {
+      socket.connect();
+      channel("a").join();
+      await tick(10);
+      const { answer } = net;
+      net.answer = () => undefined;
+      net.now.closes = false;
+      await tick(2_500);
+      net.answer = answer;
+      socket.disconnect();
+      socket.connect();
+      await tick(10_000);
+    },
+  ],
+  "an encoder and a decoder that take their time": [
+    {
+      encode: ({ join_ref, ref, topic, event, payload }: any, callback: any) => {
+        setTimeout(() => callback(JSON.stringify([join_ref, ref, topic, event, payload])), 20);
+      },
+      decode: (text: string, callback: any) => {
+        const [join_ref, ref, topic, event, payload] = JSON.parse(text);
+        setTimeout(() => callback({ join_ref, ref, topic, event, payload }), 20);
+      },
+    },
+    async ({ net, socket, channel, watch, tick }) => {
+      socket.connect();
+      const [a, b] = [channel("a"), channel("b")];
+      watch(a.join(), "a");
+      watch(b.join(), "b");
+      await tick(100);
+      watch(a.push("before leave", {}, 500), "before leave");
+      watch(a.leave(), "leave");
+      await tick(100);
+      net.now.receive([null, null, "b", "news", { n: 1 }]);
+      b.push("lost", {}, 500);
+      net.now.fail();
+      await tick(300);
+      net.now.receive([null, null, "b", "news", { n: 2 }]);
+      await tick(300);
+    },
+  ],
+  "a transport that tells its end twice": [
+    {},
+    async ({ net, socket, channel, tick }) => {
+      socket.connect();
+      channel("a").join();
+      await tick(10);
+      net.now.fail();
+      net.now.onclose({ code: 1005, reason: "again", wasClean: false });
+      await tick(500);
+    },
+  ],
+  "a join that is left before its answer": [
+    {},
+    async ({ net, socket, channel, watch, tick }) => {
+      net.answer = () => undefined;
+      socket.connect();
+      const a = channel("a");
+      watch(a.join(200), "join");
+      await tick(50);
+      watch(a.leave(), "leave");
+      await tick(1_000);
+    },
+  ],
   "another transport": [
     {},
     async ({ net, socket, channel, tick }) => {

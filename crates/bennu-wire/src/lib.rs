@@ -12,6 +12,7 @@
 //! | an event and a payload | an enum | [`decode_event`] |
 //! | a value | a payload | [`Payload::new`] |
 //! | something to send | a frame | [`Serializer::encode`], [`Broadcast::encoded`] |
+//! | a client to write | what it sends, what it hears | [`Request::encode`], [`Response::decode`] |
 //! | a posted body, a poll | messages, an answer | [`longpoll::Batch`], [`longpoll::Window`] |
 //!
 //! ```
@@ -33,6 +34,7 @@
 //! What this crate must never know: tokio, axum, sockets, tasks, channels' code, subscribers.
 
 mod broadcast;
+mod client;
 mod error;
 mod event;
 pub mod longpoll;
@@ -46,6 +48,7 @@ mod session;
 mod topic;
 
 pub use broadcast::{Broadcast, Encoding, Framing};
+pub use client::{Heard, Intent, Request, Response};
 pub use error::{Cause, DecodeError, EncodeError};
 pub use event::{RawEvent, decode_event};
 pub use message::{Message, Outbound, Outgoing, Reply};

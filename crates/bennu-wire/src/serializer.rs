@@ -8,6 +8,7 @@ mod vsn;
 
 use std::str;
 
+pub(crate) use v2_binary::{fields as decode_binary, write as encode_binary};
 pub use vsn::VsnError;
 
 use crate::{Cause, DecodeError, EncodeError, Message, Outgoing, Payload};

@@ -21,13 +21,13 @@ use crate::{Message, Name, Outbound, Payload, Ref, Reply, Topic};
 
 /// The event of replies.
 pub(crate) const PHX_REPLY: &str = "phx_reply";
-const PHX_JOIN: &str = "phx_join";
-const PHX_LEAVE: &str = "phx_leave";
-const PHX_CLOSE: &str = "phx_close";
-const PHX_ERROR: &str = "phx_error";
-const HEARTBEAT: &str = "heartbeat";
+pub(crate) const PHX_JOIN: &str = "phx_join";
+pub(crate) const PHX_LEAVE: &str = "phx_leave";
+pub(crate) const PHX_CLOSE: &str = "phx_close";
+pub(crate) const PHX_ERROR: &str = "phx_error";
+pub(crate) const HEARTBEAT: &str = "heartbeat";
 /// The topic of heartbeats, and otherwise one like any other.
-const PHOENIX: &str = "phoenix";
+pub(crate) const PHOENIX: &str = "phoenix";
 
 const OK: &str = "ok";
 const ERROR: &str = "error";

@@ -1,12 +1,15 @@
-//! The JavaScript client, as pages load it.
+//! The JavaScript client, as pages load it, and what the server has to say to it alone.
 #![cfg(feature = "client")]
+#![expect(clippy::unwrap_used, reason = "a test says so by panicking")]
 
-use std::io::Read;
+use std::{io::Read, sync::Arc};
 
 use axum::{Router, body::Body, response::Response};
-use bennu::client;
+use bennu::{ConnectInfo, Endpoint, LongPoll, Routes, Socket, SocketOptions, client, refuse};
 use flate2::read::GzDecoder;
 use http::{HeaderMap, Method, Request, StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 async fn ask(method: Method, path: &str, headers: &[(&str, &str)]) -> Response {
@@ -108,4 +111,46 @@ async fn only_get_and_head_are_answered() {
     assert!(body(head).await.is_empty());
     let post = ask(Method::POST, "/bennu.mjs", &[]).await;
     assert_eq!(post.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+struct Banned;
+
+impl Socket for Banned {
+    type App = ();
+    type Params = Who;
+
+    fn channels(routes: Routes<Self>) -> Routes<Self> {
+        routes
+    }
+
+    async fn connect(_: &Arc<()>, who: Who, _: &ConnectInfo) -> bennu::Result<Self> {
+        match who.name.as_str() {
+            "mallory" => Err(refuse("banned").for_good()),
+            _ => Err(refuse("not today")),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Who {
+    name: String,
+}
+
+/// Over a WebSocket a browser can't see why it was refused; this is where the client learns that it needn't come back.
+#[tokio::test]
+async fn who_is_refused_for_good_is_told_so_over_long_polling() {
+    let options = SocketOptions::new().longpoll(LongPoll::default());
+    let endpoint = Endpoint::new(())
+        .options(options)
+        .socket::<Banned>("/socket");
+    let check = async |name: &str, expected: Value| {
+        let uri = format!("/socket/longpoll?vsn=2.0.0&name={name}");
+        let request = Request::get(uri).body(Body::empty()).unwrap();
+        let response = endpoint.router().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let body: Value = serde_json::from_slice(&body(response).await).unwrap();
+        assert_eq!(body, expected);
+    };
+    check("mallory", json!({"status": 403, "final": true})).await;
+    check("ada", json!({"status": 403})).await;
 }

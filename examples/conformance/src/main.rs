@@ -1,23 +1,11 @@
 //! Bennu's conformance server: a small program with a fixed contract that any Phoenix client can be pointed at.
 //!
-//! `cargo run -p conformance -- --port 4000`; `--help` lists the options. Its channels are in `room.rs`,
-//! `lobby.rs` and `filtered.rs`.
-
-mod filtered;
-mod http;
-mod lobby;
-mod options;
-mod room;
-mod socket;
-#[cfg(test)]
-mod tests;
+//! `cargo run -p conformance -- --port 4000`; `--help` lists the options.
 
 use std::process::ExitCode;
 
-use bennu::Endpoint;
 use clap::Parser;
-use options::Options;
-use socket::UserSocket;
+use conformance::{Options, endpoint, router};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -57,23 +45,13 @@ async fn main() -> ExitCode {
 #[expect(clippy::print_stdout, reason = "says where it listens")]
 async fn serve(options: &Options) -> std::io::Result<()> {
     let endpoint = endpoint(options);
-    let router = http::routes(endpoint.clone()).merge(endpoint.router());
+    let router = router(&endpoint);
     let listener = tokio::net::TcpListener::bind((options.bind, options.port)).await?;
     println!("listening on {}", listener.local_addr()?);
     bennu::serve(listener, router)
         .drain(&endpoint)
         .with_graceful_shutdown(terminated())
         .await
-}
-
-fn endpoint(options: &Options) -> Endpoint<()> {
-    let endpoint = match &options.secret {
-        Some(secret) => Endpoint::new(()).secret(secret),
-        None => Endpoint::new(()),
-    };
-    endpoint
-        .options(options.socket())
-        .socket::<UserSocket>("/socket")
 }
 
 /// Waits for SIGTERM, or for ctrl-c.

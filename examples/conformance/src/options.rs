@@ -6,46 +6,47 @@ use bennu::{CheckOrigin, LongPoll, OriginError, SocketOptions};
 use clap::Parser;
 
 /// Bennu's conformance server: a fixed contract for clients, load tools and fault tests.
-#[derive(Parser)]
-pub(crate) struct Options {
+#[derive(Debug, Parser)]
+pub struct Options {
     /// The port to listen on; 0 picks a free one.
     #[arg(long, default_value_t = 4000)]
-    pub(crate) port: u16,
+    pub port: u16,
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
-    pub(crate) bind: IpAddr,
+    pub bind: IpAddr,
     /// How long a client may be silent.
     #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) idle_timeout_ms: u64,
+    pub idle_timeout_ms: u64,
     /// Channels that one connection may have joined.
     #[arg(long, default_value_t = 100)]
-    pub(crate) max_channels: usize,
+    pub max_channels: usize,
     /// Bytes that may wait to be written to one connection. Room for two messages of 8 MB by default.
     #[arg(long, default_value_t = 16_000_000)]
-    pub(crate) queue_bytes_max: usize,
+    pub queue_bytes_max: usize,
     /// Origins to accept, such as `//example.com`, separated by commas. All by default.
     #[arg(long, value_parser = origins)]
-    pub(crate) check_origin: Option<CheckOrigin>,
+    pub check_origin: Option<CheckOrigin>,
     /// This node's name in a cluster. Not yet there.
     #[arg(long)]
-    pub(crate) node: Option<String>,
+    pub node: Option<String>,
     /// A Redis to form a cluster over. Not yet there.
     #[arg(long)]
-    pub(crate) redis: Option<String>,
+    pub redis: Option<String>,
     /// A NATS server to form a cluster over. Not yet there.
     #[arg(long)]
-    pub(crate) nats: Option<String>,
+    pub nats: Option<String>,
     /// How long a long-poll waits.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) window_ms: u64,
+    pub window_ms: u64,
     /// The secret that tokens are signed with, at least 20 bytes. At random by default.
     #[arg(long, value_parser = secret)]
-    pub(crate) secret: Option<String>,
+    pub secret: Option<String>,
 }
 
 impl Options {
     /// The first option that was given and doesn't work yet.
-    pub(crate) fn unsupported(&self) -> Option<&'static str> {
+    #[must_use]
+    pub fn unsupported(&self) -> Option<&'static str> {
         let given = [
             ("--node", self.node.is_some()),
             ("--redis", self.redis.is_some()),

@@ -17,22 +17,32 @@ const REPLY: u8 = 1;
 const BROADCAST: u8 = 2;
 
 pub(super) fn decode(frame: &[u8]) -> Result<Message, DecodeError> {
-    let (lengths, mut rest) = match frame.split_at_checked(5) {
-        Some(([PUSH, lengths @ ..], rest)) => (lengths, rest),
-        Some(([kind, ..], _)) => {
-            return Err(DecodeError::new(
-                Cause::Frame,
-                format!("expected a push (kind 0), found kind {kind}"),
-            ));
-        }
-        Some(([], _)) | None => {
-            return Err(DecodeError::new(
-                Cause::Frame,
-                format!("a header has 5 bytes, found {}", frame.len()),
-            ));
-        }
+    if let Some(&kind) = frame.first().filter(|&&kind| kind != PUSH) {
+        return Err(DecodeError::new(
+            Cause::Frame,
+            format!("expected a push (kind 0), found kind {kind}"),
+        ));
+    }
+    let ([join_ref, r#ref, topic, event], payload) = fields(frame)?;
+    Ok(Message {
+        // Always strings here: an empty one is not null, and so belongs to no join there is.
+        join_ref: Ref::text(join_ref),
+        r#ref: Ref::text(r#ref),
+        topic: Name::from(topic),
+        event: Name::from(event),
+        payload: Payload::Binary(Bytes::copy_from_slice(payload)),
+    })
+}
+
+/// The fields of a frame, whatever its kind, and what follows them.
+pub(crate) fn fields<const N: usize>(frame: &[u8]) -> Result<([&str; N], &[u8]), DecodeError> {
+    let Some((lengths, mut rest)) = frame.get(1..).and_then(|it| it.split_at_checked(N)) else {
+        return Err(DecodeError::new(
+            Cause::Frame,
+            format!("a header has {} bytes, found {}", N + 1, frame.len()),
+        ));
     };
-    let mut fields = [""; 4];
+    let mut fields = [""; N];
     for (field, length) in fields.iter_mut().zip(lengths) {
         let Some((bytes, after)) = rest.split_at_checked(usize::from(*length)) else {
             let found = rest.len();
@@ -44,15 +54,7 @@ pub(super) fn decode(frame: &[u8]) -> Result<Message, DecodeError> {
         *field = utf8(bytes)?;
         rest = after;
     }
-    let [join_ref, r#ref, topic, event] = fields;
-    Ok(Message {
-        // Always strings here: an empty one is not null, and so belongs to no join there is.
-        join_ref: Ref::text(join_ref),
-        r#ref: Ref::text(r#ref),
-        topic: Name::from(topic),
-        event: Name::from(event),
-        payload: Payload::Binary(Bytes::copy_from_slice(rest)),
-    })
+    Ok((fields, rest))
 }
 
 pub(super) fn encode(
@@ -99,7 +101,8 @@ pub(super) fn encode(
     }
 }
 
-fn write(
+/// A frame of any kind; the buffer is as it was when a field is too long.
+pub(crate) fn write(
     kind: u8,
     fields: &[(&'static str, &str)],
     payload: &[u8],

@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+mod address;
+mod backoff;
+mod channel;
+mod client;
+mod driver;
+mod error;
+mod events;
+mod inbox;
+mod machine;
+mod options;
+mod presence;
+mod socket;
+mod status;
+mod transport;
+
+pub use bennu_wire::{DecodeError, EncodeError, Payload, Topic};
+pub use bytes::Bytes;
+/// TLS, in the version that [`Client::tls`] takes.
+#[cfg(feature = "rustls")]
+pub use tokio_rustls::rustls;
+
+pub use channel::{Channel, Joining};
+pub use client::Client;
+pub use error::{ConnectionError, PushError, Refusal};
+pub use events::{Event, Events};
+pub use options::{OnRefused, Rejoin};
+pub use presence::{Meta, Presence, PresenceChange, Present};
+pub use socket::Socket;
+pub use status::{Changes, ChannelStatus, Status, Transport};
