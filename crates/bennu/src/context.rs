@@ -243,6 +243,20 @@ impl<C: Channel> Context<C> {
     }
 
     /// The topics of the endpoint, to broadcast from a task that outlives the callback, or the channel.
+    ///
+    /// ```
+    /// use bennu::{Broadcast, Channel, Context, Payload, Result};
+    ///
+    /// fn tell_later<C: Channel>(cx: &Context<C>) -> Result<()> {
+    ///     let (pubsub, topic) = (cx.pubsub().clone(), cx.topic().clone());
+    ///     let done = Payload::new("done")?;
+    ///     tokio::spawn(async move {
+    ///         // What takes its time, and is told of whatever becomes of this client.
+    ///         pubsub.broadcast(&Broadcast::new(topic, "told", done).into());
+    ///     });
+    ///     Ok(())
+    /// }
+    /// ```
     #[must_use]
     pub fn pubsub(&self) -> &PubSub {
         self.conn.pubsub()

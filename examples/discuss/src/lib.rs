@@ -79,8 +79,8 @@ impl Discuss {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// use discuss::{Discuss, Options};
     ///
-    /// let file = tempfile::NamedTempFile::new().unwrap();
-    /// let database = format!("sqlite://{}", file.path().display());
+    /// let folder = tempfile::tempdir().unwrap();
+    /// let database = format!("sqlite://{}/discuss.db", folder.path().display());
     /// let discuss = Discuss::open(&Options::new(database, "a secret of at least 20 bytes")).await.unwrap();
     /// let router = axum::Router::new().merge(discuss.router());
     /// # let _ = router;
