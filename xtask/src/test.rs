@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::program::{Program, target};
-use crate::{autobahn, docs, layers, tools};
+use crate::{autobahn, docs, generated, layers, tools};
 
 /// One step: what it's called, what it's for, and how it's done.
 struct Step {
@@ -48,6 +48,11 @@ const STEPS: &[Step] = &[
         name: "doc",
         about: "the documentation's examples, and its links",
         run: doc,
+    },
+    Step {
+        name: "generated",
+        about: "applications made by `bennu new` build, pass their tests and serve their page",
+        run: generated::run,
     },
     Step {
         name: "client",

@@ -9,6 +9,8 @@ use crate::program::{Program, target};
 const NODE_MIN: (u32, u32) = (20, 14);
 /// The release installed where the system's is older, from npm's packages of the Node program.
 const NODE_RELEASE: &str = "22";
+/// The oldest Redis that has sharded pub/sub.
+const REDIS_MIN: u32 = 7;
 /// Names under which the browser is found.
 const CHROMIUM: [&str; 4] = [
     "chromium",
@@ -31,6 +33,8 @@ pub(crate) fn run() -> Result<(), String> {
         ("npm", npm(&mut apt)),
         ("chromium", chromium(&mut apt)),
         ("postgresql", postgresql(&mut apt)),
+        ("redis-server", redis(&mut apt)),
+        ("nats-server", nats(&mut apt)),
     ];
     let mut missing = Vec::new();
     for (name, found) in checks {
@@ -157,6 +161,38 @@ fn postgresql(apt: &mut Apt) -> Result<String, String> {
     found().ok_or_else(|| "it was installed but doesn't start".to_owned())
 }
 
+/// Redis, or Valkey under Redis's name: version 7, for sharded pub/sub.
+fn redis(apt: &mut Apt) -> Result<String, String> {
+    let version = || {
+        let version = Program::new("redis-server", &["--version"]).output()?;
+        match major(&version) {
+            Some(REDIS_MIN..) => Ok(version),
+            _ => Err(format!(
+                "Redis {REDIS_MIN} or newer is needed, this is {}",
+                version.trim()
+            )),
+        }
+    };
+    version().or_else(|_| {
+        apt.install("redis-server")?;
+        version()
+    })
+}
+
+fn nats(apt: &mut Apt) -> Result<String, String> {
+    let version = || Program::new("nats-server", &["--version"]).output();
+    version().or_else(|_| {
+        apt.install("nats-server")?;
+        version()
+    })
+}
+
+/// The 7 in `Redis server v=7.0.15 sha=...`.
+fn major(version: &str) -> Option<u32> {
+    let (_, number) = version.split_once("v=")?;
+    number.split('.').next()?.parse().ok()
+}
+
 /// `v20.20.2` and the like.
 fn is_new_enough(version: &str) -> bool {
     let mut numbers = version
@@ -220,5 +256,17 @@ mod tests {
         check("v18.20.4", false);
         check("", false);
         check("20", false);
+    }
+
+    #[test]
+    fn a_servers_major_version_is_read() {
+        let check = |version: &str, expected| assert_eq!(major(version), expected, "{version}");
+        check(
+            "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc",
+            Some(7),
+        );
+        check("Server v=8.1.0 sha=0", Some(8));
+        check("Redis server version unknown", None);
+        check("", None);
     }
 }

@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use bennu_pubsub::{PubSub, Subscription, tracker::Member};
+use bennu_pubsub::{Interest, NodeName, PubSub, Subscription, tracker::Member};
 use bennu_wire::{Broadcast, ChannelId, EncodeError, Outgoing, Payload, Ref, Topic};
 use bytes::Bytes;
 use serde::Serialize;
@@ -72,6 +72,8 @@ struct Rest {
     /// What the channel tracks, for each presence it tracks with: nearly always there's one. It leaves with
     /// this.
     members: Mutex<Vec<Arc<Member>>>,
+    /// Keeps the topic heard from the end of the join until it's subscribed to.
+    interest: Option<Interest>,
 }
 
 struct Early {
@@ -86,7 +88,7 @@ enum Effect {
 }
 
 /// Who hears a broadcast.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Reach {
     /// Everybody in the channel's topic.
     All,
@@ -94,6 +96,12 @@ enum Reach {
     Others,
     /// Everybody in another topic.
     Elsewhere,
+    /// Everybody in the channel's topic on this node.
+    Local,
+    /// Everybody in the channel's topic on this node but the channel.
+    LocalOthers,
+    /// Everybody in another topic on one node.
+    Node(NodeName),
 }
 
 /// What a callback decided about its channel's life.
@@ -214,7 +222,8 @@ impl<C: Channel> Context<C> {
     /// until then reaches the client right after the reply, in its order. Elsewhere it does nothing.
     ///
     /// For joins that reply with what is kept somewhere: called before that is read, nothing falls between what was
-    /// read and what is heard. What was stored and broadcast in between comes twice, so number it. More than
+    /// read and what is heard, from this node or another: it waits until the bus to the others, if there is one,
+    /// brings the topic. What was stored and broadcast in between comes twice, so number it. More than
     /// [`queue_messages_max`](crate::SocketOptions::queue_messages_max) broadcasts in one join close the connection,
     /// as a slow consumer's.
     ///
@@ -222,16 +231,20 @@ impl<C: Channel> Context<C> {
     /// use bennu::{Channel, Context, Joined, Result};
     ///
     /// async fn join<C: Channel>(channel: C, cx: &Context<C>) -> Result<Joined<C>> {
-    ///     cx.listen();
+    ///     cx.listen().await;
     ///     let kept = read_from_the_database().await?;
     ///     Ok(Joined::with_reply(channel, kept))
     /// }
     /// # async fn read_from_the_database() -> Result<Vec<u32>> { Ok(Vec::new()) }
     /// ```
-    pub fn listen(&self) {
+    pub async fn listen(&self) {
         let Some(rest) = self.rest.get() else { return };
         if lock(&rest.held).is_none() {
             return;
+        }
+        let interest = self.conn.pubsub().interest(self.topic());
+        if let Some(interest) = &interest {
+            interest.registered().await;
         }
         lock(&rest.early).get_or_insert_with(|| {
             let gate = Arc::new(Gate::new(self.conn.clone(), C::INTERCEPT));
@@ -260,6 +273,27 @@ impl<C: Channel> Context<C> {
     #[must_use]
     pub fn pubsub(&self) -> &PubSub {
         self.conn.pubsub()
+    }
+
+    /// As [`broadcast`](Self::broadcast), on this node only.
+    pub fn local_broadcast(&self, event: &str, payload: &(impl Serialize + ?Sized)) {
+        self.broadcast_as(self.topic().clone(), event, payload, Reach::Local);
+    }
+
+    /// As [`broadcast_from`](Self::broadcast_from), on this node only.
+    pub fn local_broadcast_from(&self, event: &str, payload: &(impl Serialize + ?Sized)) {
+        self.broadcast_as(self.topic().clone(), event, payload, Reach::LocalOthers);
+    }
+
+    /// As [`broadcast_to`](Self::broadcast_to), on one node only. Nobody hears it when there is none of that name.
+    pub fn direct_broadcast(
+        &self,
+        node: &NodeName,
+        topic: impl Into<Topic>,
+        event: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) {
+        self.broadcast_as(topic.into(), event, payload, Reach::Node(node.clone()));
     }
 
     /// Also listens to another topic: its broadcasts go to [`Channel::handle_out`]. A second subscription to
@@ -346,8 +380,16 @@ impl<C: Channel> Context<C> {
             Effect::Broadcast(broadcast, reach) => match (reach, &self.subscription) {
                 (Reach::All, Some(place)) => place.broadcast(&broadcast),
                 (Reach::Others, Some(place)) => place.broadcast_from(&broadcast),
+                (Reach::Local, Some(place)) => place.local_broadcast(&broadcast),
+                (Reach::LocalOthers, Some(place)) => place.local_broadcast_from(&broadcast),
+                (Reach::Node(node), _) => self.conn.pubsub().direct_broadcast(&node, &broadcast),
                 // In `terminate` the channel has left its topic already.
-                (Reach::Elsewhere, _) | (_, None) => self.conn.pubsub().broadcast(&broadcast),
+                (Reach::Local | Reach::LocalOthers, None) => {
+                    self.conn.pubsub().local_broadcast(&broadcast);
+                }
+                (Reach::Elsewhere, _) | (Reach::All | Reach::Others, None) => {
+                    self.conn.pubsub().broadcast(&broadcast);
+                }
             },
         }
     }
@@ -377,6 +419,20 @@ impl<C: Channel> Context<C> {
         &self.conn
     }
 
+    /// The join is accepted: waits until the bus to other nodes, if there is one, brings what is broadcast to the
+    /// topic. What it answers is kept until the channel has subscribed.
+    pub(crate) async fn registered(&mut self) {
+        let Some(interest) = self.conn.pubsub().interest(self.topic()) else {
+            return;
+        };
+        if !interest.is_registered() {
+            interest.registered().await;
+        }
+        if let Some(rest) = self.rest.get_mut() {
+            rest.interest = Some(interest);
+        }
+    }
+
     pub(crate) fn handling(&mut self, r#ref: Ref) {
         self.r#ref = r#ref;
     }
@@ -399,6 +455,7 @@ impl<C: Channel> Context<C> {
             return;
         };
         rest.topic = None;
+        rest.interest = None;
         let held = lock(&rest.held).take();
         if !lock(&rest.relays).is_empty() {
             self.rest = OnceLock::from(rest);

@@ -32,7 +32,8 @@ pub use bennu_pubsub::tracker::{
     Presences,
 };
 pub use bennu_pubsub::{
-    Adapter, AdapterHealth, InProcess, PubSub, Receiver, Subscriber, Subscription,
+    Adapter, AdapterHealth, Cluster, ClusterOptions, ClusterStats, LocalBus, NameError, NodeId,
+    NodeName, PubSub, Receiver, Subscriber, Subscription,
 };
 pub use bennu_wire::{Broadcast, Payload, RawEvent, Topic};
 pub use bytes::Bytes;
@@ -80,6 +81,8 @@ mod guides {
     struct Testing;
     #[doc = include_str!("../../../docs/telemetry.md")]
     struct Telemetry;
+    #[doc = include_str!("../../../docs/cluster.md")]
+    struct Cluster;
     #[doc = include_str!("../../../docs/deployment.md")]
     struct Deployment;
     #[doc = include_str!("../../../docs/writing-a-client.md")]

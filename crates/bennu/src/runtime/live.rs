@@ -107,7 +107,7 @@ pub(crate) fn join<C: Channel>(request: Request<C::Socket>) -> Run {
     let span = trace::span!(
         info_span, "join", conn, channel = type_name::<C>(), topic = %Plain(&topic)
     );
-    let cx = Context::joining(conn, socket, route, topic.clone(), join_ref, id);
+    let mut cx = Context::joining(conn, socket, route, topic.clone(), join_ref, id);
     within(span, async move {
         let joined = match params {
             Ok(params) => C::join(&topic, params, &cx).await,
@@ -117,6 +117,9 @@ pub(crate) fn join<C: Channel>(request: Request<C::Socket>) -> Run {
             Ok(response) => Ok((it.channel, response.unwrap_or_else(Payload::empty))),
             Err(error) => Err(Error::from(error)),
         });
+        if response.is_ok() && cx.conn().pubsub().cluster().is_some() {
+            cx.registered().await;
+        }
         let (took, ok) = (began.elapsed(), response.is_ok());
         let counters = &cx.conn().mount().counters;
         counters.join_durations.add(took);
