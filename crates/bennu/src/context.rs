@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use bennu_pubsub::{Interest, NodeName, Subscription, tracker::Member};
+use bennu_pubsub::{Interest, NodeName, PubSub, Subscription, tracker::Member};
 use bennu_wire::{Broadcast, ChannelId, EncodeError, Outgoing, Payload, Ref, Topic};
 use bytes::Bytes;
 use serde::Serialize;
@@ -23,7 +23,7 @@ use crate::{
     presence::Change,
     reply::Answer,
     routes::Route,
-    runtime::{Conn, Place, Relay, encode},
+    runtime::{Conn, Gate, Place, Relay, encode},
 };
 
 pub use handle::{Handle, SendError};
@@ -65,6 +65,8 @@ struct Rest {
     topic: Option<Topic>,
     /// What the join callback wants sent, until the join is replied to.
     held: Mutex<Option<Vec<Effect>>>,
+    /// The channel's own topic, heard before the join is replied to.
+    early: Mutex<Option<Box<Early>>>,
     /// Subscriptions to further topics.
     relays: Mutex<Vec<Subscription>>,
     /// What the channel tracks, for each presence it tracks with: nearly always there's one. It leaves with
@@ -83,6 +85,11 @@ struct Rest {
 pub(crate) struct Kept {
     subscription: Option<Subscription>,
     rest: Option<Box<Rest>>,
+}
+
+struct Early {
+    subscription: Subscription,
+    gate: Arc<Gate>,
 }
 
 enum Effect {
@@ -248,6 +255,63 @@ impl<C: Channel> Context<C> {
         payload: &(impl Serialize + ?Sized),
     ) {
         self.broadcast_as(topic.into(), event, payload, Reach::Elsewhere);
+    }
+
+    /// In [`Channel::join`]: hears the channel's topic from now on, in place of from the reply on. What is broadcast
+    /// until then reaches the client right after the reply, in its order. Elsewhere it does nothing.
+    ///
+    /// For joins that reply with what is kept somewhere: called before that is read, nothing falls between what was
+    /// read and what is heard, from this node or another: it waits until the bus to the others, if there is one,
+    /// brings the topic. What was stored and broadcast in between comes twice, so number it. More than
+    /// [`queue_messages_max`](crate::SocketOptions::queue_messages_max) broadcasts in one join close the connection,
+    /// as a slow consumer's.
+    ///
+    /// ```
+    /// use bennu::{Channel, Context, Joined, Result};
+    ///
+    /// async fn join<C: Channel>(channel: C, cx: &Context<C>) -> Result<Joined<C>> {
+    ///     cx.listen().await;
+    ///     let kept = read_from_the_database().await?;
+    ///     Ok(Joined::with_reply(channel, kept))
+    /// }
+    /// # async fn read_from_the_database() -> Result<Vec<u32>> { Ok(Vec::new()) }
+    /// ```
+    pub async fn listen(&self) {
+        let Some(rest) = self.rest.get() else { return };
+        if lock(&rest.held).is_none() {
+            return;
+        }
+        let interest = self.conn.pubsub().interest(self.topic());
+        if let Some(interest) = &interest {
+            interest.registered().await;
+        }
+        lock(&rest.early).get_or_insert_with(|| {
+            let gate = Arc::new(Gate::new(self.conn.clone(), C::INTERCEPT));
+            let key = u64::from(self.id.get());
+            let topic = self.topic().clone();
+            let subscription = self.conn.pubsub().subscribe(topic, gate.clone(), key);
+            Box::new(Early { subscription, gate })
+        });
+    }
+
+    /// The topics of the endpoint, to broadcast from a task that outlives the callback, or the channel.
+    ///
+    /// ```
+    /// use bennu::{Broadcast, Channel, Context, Payload, Result};
+    ///
+    /// fn tell_later<C: Channel>(cx: &Context<C>) -> Result<()> {
+    ///     let (pubsub, topic) = (cx.pubsub().clone(), cx.topic().clone());
+    ///     let done = Payload::new("done")?;
+    ///     tokio::spawn(async move {
+    ///         // What takes its time, and is told of whatever becomes of this client.
+    ///         pubsub.broadcast(&Broadcast::new(topic, "told", done).into());
+    ///     });
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn pubsub(&self) -> &PubSub {
+        self.conn.pubsub()
     }
 
     /// As [`broadcast`](Self::broadcast), on this node only.
@@ -416,9 +480,14 @@ impl<C: Channel> Context<C> {
     pub(crate) fn joined(&mut self) {
         let (key, topic) = (u64::from(self.id.get()), self.topic().clone());
         let pubsub = self.conn.pubsub();
-        self.subscription = Some(match C::INTERCEPT {
-            [] => pubsub.subscribe(topic, self.conn.clone(), key),
-            events => {
+        let early = self.rest.get().and_then(|it| lock(&it.early).take());
+        self.subscription = Some(match (early, C::INTERCEPT) {
+            (Some(early), _) => {
+                early.gate.open(key);
+                early.subscription
+            }
+            (None, []) => pubsub.subscribe(topic, self.conn.clone(), key),
+            (None, events) => {
                 pubsub.subscribe(topic, Arc::new(Relay::some(self.conn.clone(), events)), key)
             }
         });
