@@ -6,4 +6,4 @@ mod batch;
 mod window;
 
 pub use batch::{BATCH_ENTRIES_MAX, Batch, BatchError, Entry};
-pub use window::{Ticket, Verdict, Window};
+pub use window::{Settled, Ticket, Verdict, Window};

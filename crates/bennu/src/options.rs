@@ -97,8 +97,8 @@ pub struct LongPoll {
     pub sessions_max: usize,
     /// The longest body that a client may post: 8,000,000 bytes. A longer one is refused with HTTP status 400.
     pub body_bytes_max: usize,
-    /// How much the posts that are being read and handled may have brought, all together: 64,000,000 bytes. Beyond, they
-    /// are refused with HTTP status 503.
+    /// How much the posts that are being read and handled may have brought, all together: 64,000,000 bytes, where the first
+    /// 65,536 of each don't count. Beyond, they are refused with HTTP status 503.
     pub bodies_bytes_max: usize,
     /// How long a session may last at most: two weeks. Then the client begins another. The `max_age` of Phoenix's
     /// `crypto`.

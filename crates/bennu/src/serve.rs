@@ -384,11 +384,9 @@ impl Http {
             let line = parts.io.into_inner();
             match ended {
                 Ok(()) => {
-                    if !line.is_refused() {
+                    let unread = unread.load(Ordering::Relaxed);
+                    if (unread || delivery.is_pending()) && linger(line).await {
                         delivery.settle();
-                    }
-                    if unread.load(Ordering::Relaxed) {
-                        linger(line).await;
                     }
                 }
                 Err(error) => {
@@ -421,17 +419,19 @@ async fn expire(
 }
 
 /// Lets a client finish its sending, so that it gets to read why it was refused: a socket that is closed with something
-/// unread takes back what it was to send.
-async fn linger(mut line: Line<impl Socket>) {
+/// unread takes back what it was to send. And waits for its goodbye, which tells whether it has read its last answer.
+/// False when it's known that it hasn't.
+async fn linger(mut line: Line<impl Socket>) -> bool {
     let deadline = Instant::now() + LINGER_TIME_MAX;
     let mut scratch = vec![0; LINGER_READ_BYTES];
     let mut left = LINGER_BYTES_MAX;
     while let Ok(Ok(read @ 1..)) = timeout_at(deadline, line.read(&mut scratch)).await {
         left = left.saturating_sub(read);
         if left == 0 {
-            return;
+            break;
         }
     }
+    !line.is_refused()
 }
 
 async fn answer(router: Router, request: Request<Body>) -> Result<Response, Infallible> {

@@ -48,9 +48,31 @@ pub struct Window {
     /// The latest poll.
     ticket: Ticket,
     stage: Stage,
+    /// The poll before, whose answer isn't known to have left yet.
+    leaving: Option<Leaving>,
     /// When the client last asked for something.
     heard_at: Instant,
     check_at: Instant,
+}
+
+/// How long a poll waits to hear whether the answer before it has left.
+const LEAVING_TIME_MAX: Duration = Duration::from_millis(500);
+
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    ticket: Ticket,
+    until: Instant,
+}
+
+/// What becomes of the messages that were answered last: see [`Window::settle`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// They may be forgotten.
+    Forget,
+    /// They are for the next poll.
+    TakeBack,
+    /// It isn't known yet.
+    Later,
 }
 
 /// What the latest poll does.
@@ -61,6 +83,8 @@ enum Stage {
     },
     /// Its answer is on its way.
     Writing,
+    /// Its answer was handed over to its end, and is about to leave.
+    Leaving,
     /// Its answer has left as a whole. Nobody knows yet whether it arrived.
     Sent,
     /// It was answered, or is gone.
@@ -75,6 +99,7 @@ impl Window {
             window,
             ticket: Ticket(0),
             stage: Stage::Over,
+            leaving: None,
             heard_at: now,
             check_at: now + inactivity(window),
         }
@@ -91,23 +116,52 @@ impl Window {
         self.ticket
     }
 
-    /// The client is about to poll again, and so tells what became of the answer before. Whether its messages may be
-    /// forgotten: who asks for more after an answer that was [sent](Self::sent) has it, and who doesn't wait for its
-    /// end gets it again.
+    /// The client is about to poll again, and so tells what became of the answer before. Who asks for more after an answer
+    /// that was [sent](Self::sent) has it, and who doesn't wait for its end gets it again. One that is about to leave may
+    /// have been read already: then the poll that comes waits a moment for the news.
     #[must_use]
-    pub fn settle(&mut self) -> bool {
-        let sent = self.stage == Stage::Sent;
-        if sent {
-            self.stage = Stage::Over;
+    pub fn settle(&mut self, now: Instant) -> Settled {
+        match self.stage {
+            Stage::Sent => {
+                self.stage = Stage::Over;
+                Settled::Forget
+            }
+            Stage::Leaving => {
+                self.stage = Stage::Over;
+                self.leaving = Some(Leaving {
+                    ticket: self.ticket,
+                    until: now + LEAVING_TIME_MAX,
+                });
+                Settled::Later
+            }
+            Stage::Waiting { .. } | Stage::Writing | Stage::Over if self.leaving.is_some() => {
+                Settled::Later
+            }
+            Stage::Waiting { .. } | Stage::Writing | Stage::Over => Settled::TakeBack,
         }
-        sent
     }
 
-    /// The answer to a poll has left as a whole, but may still be lost. Its messages are kept.
-    pub fn sent(&mut self, ticket: Ticket) {
+    /// Whether no news came of the answer that is about to leave, for too long: its messages are to be taken back.
+    #[must_use]
+    pub fn gives_up(&mut self, now: Instant) -> bool {
+        self.leaving.take_if(|it| now >= it.until).is_some()
+    }
+
+    /// The answer to a poll was handed over to its end.
+    pub fn leave(&mut self, ticket: Ticket) {
         if self.is_writing(ticket) {
+            self.stage = Stage::Leaving;
+        }
+    }
+
+    /// The answer to a poll has left as a whole, but may still be lost. Whether its messages may be forgotten all the same,
+    /// since the client has polled again.
+    #[must_use]
+    pub fn sent(&mut self, ticket: Ticket) -> bool {
+        if self.is_answering(ticket) {
             self.stage = Stage::Sent;
         }
+        self.has_left(ticket)
     }
 
     /// What to answer to a poll, given whether messages wait. After any other answer than [`Verdict::Wait`] it is over,
@@ -119,7 +173,7 @@ impl Window {
         if ticket != self.ticket {
             return Verdict::Empty;
         }
-        if messages {
+        if messages && self.leaving.is_none() {
             self.stage = Stage::Writing;
             return Verdict::Messages;
         }
@@ -138,7 +192,7 @@ impl Window {
         if current {
             self.stage = Stage::Over;
         }
-        current
+        current || self.has_left(ticket)
     }
 
     /// The request of a poll is gone, answered or not. Whether its messages are to be kept for the next one.
@@ -147,7 +201,7 @@ impl Window {
         if ticket == self.ticket {
             self.stage = Stage::Over;
         }
-        unwritten
+        unwritten || self.has_left(ticket)
     }
 
     /// The client posted something, or took a part of an answer.
@@ -175,10 +229,11 @@ impl Window {
     /// [gone](Self::is_abandoned).
     #[must_use]
     pub fn deadline(&self) -> Instant {
-        match self.stage {
+        let deadline = match self.stage {
             Stage::Waiting { until } => until.min(self.check_at),
-            Stage::Writing | Stage::Sent | Stage::Over => self.check_at,
-        }
+            Stage::Writing | Stage::Leaving | Stage::Sent | Stage::Over => self.check_at,
+        };
+        self.leaving.map_or(deadline, |it| deadline.min(it.until))
     }
 
     /// Whether the client was silent for too long, by the check that is due now.
@@ -204,7 +259,13 @@ impl Window {
     }
 
     fn is_answering(&self, ticket: Ticket) -> bool {
-        ticket == self.ticket && matches!(self.stage, Stage::Writing | Stage::Sent)
+        let answering = matches!(self.stage, Stage::Writing | Stage::Leaving | Stage::Sent);
+        ticket == self.ticket && answering
+    }
+
+    /// There is news of the poll before.
+    fn has_left(&mut self, ticket: Ticket) -> bool {
+        self.leaving.take_if(|it| it.ticket == ticket).is_some()
     }
 }
 
@@ -254,8 +315,9 @@ mod tests {
                 ("expired?", None) => window.expire(now).to_string(),
                 ("deadline?", None) => (window.deadline() - start).as_millis().to_string(),
                 (poll, Some("polls")) => {
-                    if window.settle() {
-                        buffer.drain(..handed);
+                    match window.settle(now) {
+                        Settled::Forget => drop(buffer.drain(..handed)),
+                        Settled::TakeBack | Settled::Later => {}
                     }
                     polls.insert(poll.to_owned(), window.poll(now));
                     String::new()
@@ -277,9 +339,16 @@ mod tests {
                     String::new()
                 }
                 (poll, Some("is-sent")) => {
-                    window.sent(polls[poll]);
+                    if window.sent(polls[poll]) {
+                        buffer.drain(..handed);
+                    }
                     String::new()
                 }
+                (poll, Some("leaves")) => {
+                    window.leave(polls[poll]);
+                    String::new()
+                }
+                ("gives-up?", None) => window.gives_up(now).to_string(),
                 (poll, Some("hangs-up")) => {
                     window.hung_up(polls[poll]);
                     String::new()
@@ -413,6 +482,55 @@ mod tests {
              2 a hangs-up
              3 b polls
              3 b gets = x",
+        );
+    }
+
+    #[test]
+    fn a_client_that_polls_before_its_answer_is_known_to_have_left_gets_it_once() {
+        check(
+            "0 send x
+             0 a polls
+             0 a gets = x
+             1 a leaves
+             2 b polls
+             2 send y
+             2 b gets = wait
+             3 a is-sent
+             3 b gets = y
+             4 a hangs-up
+             5 b leaves
+             5 b is-sent
+             6 c polls
+             6 c gets = wait",
+        );
+    }
+
+    #[test]
+    fn an_answer_that_was_about_to_leave_and_did_not_is_given_to_the_poll_that_waits() {
+        check(
+            "0 send x
+             0 a polls
+             0 a gets = x
+             1 a leaves
+             2 b polls
+             2 b gets = wait
+             3 a hangs-up
+             3 b gets = x",
+        );
+        check(
+            "0 send x
+             0 a polls
+             0 a gets = x
+             1 a leaves
+             2 b polls
+             2 deadline? = 102
+             3 c polls
+             3 c gets = wait
+             103 c gets = 204
+             104 d polls
+             104 d gets = wait
+             501 gives-up? = false
+             502 gives-up? = true",
         );
     }
 

@@ -43,6 +43,11 @@ impl Delivery {
         }
     }
 
+    /// Whether it isn't known yet what became of an answer.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.lock().is_some()
+    }
+
     /// The client goes on, with a request or with an orderly end: it has what was sent.
     pub(crate) fn settle(&self) {
         let watched = self.lock().take();

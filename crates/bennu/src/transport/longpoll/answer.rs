@@ -183,7 +183,10 @@ impl Messages {
             return;
         };
         match self.delivery.take() {
-            Some(delivery) => delivery.watch(Box::new(polling)),
+            Some(delivery) => {
+                polling.leave();
+                delivery.watch(Box::new(polling));
+            }
             // Whoever serves this tells no more.
             None => polling.written(),
         }

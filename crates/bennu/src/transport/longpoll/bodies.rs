@@ -6,7 +6,10 @@ use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
-/// How much memory the bodies of posts may take together.
+/// What each body may have beside the others: so that those who post little are heard whoever posts much.
+const FREE_BYTES: usize = 64 * 1024;
+
+/// How much memory the bodies of posts may take together, beyond what each may have.
 #[derive(Debug)]
 pub(crate) struct Bodies {
     bytes_max: usize,
@@ -57,8 +60,8 @@ impl Bodies {
             if bytes.len() + chunk.len() > bytes_max {
                 return Err(NotTaken::TooLong);
             }
-            taken.grow(chunk.len())?;
             bytes.extend_from_slice(&chunk);
+            taken.grow(bytes.len().saturating_sub(FREE_BYTES))?;
         }
         taken.bytes = bytes.freeze();
         Ok(taken)
@@ -70,10 +73,12 @@ impl Taken<'_> {
         self.bytes.clone()
     }
 
+    /// Takes so much in all.
     fn grow(&mut self, bytes: usize) -> Result<(), NotTaken> {
-        let before = self.bodies.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.taken += bytes;
-        if before + bytes > self.bodies.bytes_max {
+        let more = bytes.saturating_sub(self.taken);
+        let before = self.bodies.bytes.fetch_add(more, Ordering::Relaxed);
+        self.taken += more;
+        if before + more > self.bodies.bytes_max {
             return Err(NotTaken::NoRoom);
         }
         Ok(())

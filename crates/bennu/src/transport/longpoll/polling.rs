@@ -65,6 +65,11 @@ impl Polling {
         current.then(|| self.session.conn.handed_frame(index))?
     }
 
+    /// The answer was handed over to its end, and there will be news of it.
+    pub(crate) fn leave(&self) {
+        self.session.lock().window.leave(self.ticket);
+    }
+
     /// The answer was written to its end, and more can't be known of it: its messages may be forgotten.
     pub(crate) fn written(&self) {
         let mut state = self.session.lock();
@@ -78,7 +83,9 @@ impl Polling {
 impl Delivered for Polling {
     fn sent(&self) {
         let mut state = self.session.lock();
-        state.window.sent(self.ticket);
+        if state.window.sent(self.ticket) {
+            self.session.conn.handed_over();
+        }
         state.settled();
     }
 

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use bennu_wire::longpoll::{Entry, Window};
+use bennu_wire::longpoll::{Entry, Settled, Window};
 use tokio::{
     sync::oneshot,
     time::{Instant, Sleep, sleep_until, timeout},
@@ -98,12 +98,14 @@ impl Session {
     pub(crate) fn poll(self: &Arc<Self>) -> Polling {
         let (ticket, previous) = {
             let mut state = self.lock();
-            if state.window.settle() {
-                self.conn.handed_over();
+            let now = Instant::now().into_std();
+            match state.window.settle(now) {
+                Settled::Forget => self.conn.handed_over(),
+                // The answer before this, if it isn't written yet, won't be: its messages are for this poll.
+                Settled::TakeBack => self.conn.take_back(),
+                Settled::Later => {}
             }
-            // The answer before this, if it isn't written yet, won't be: its messages are for this poll.
-            self.conn.take_back();
-            let ticket = state.window.poll(Instant::now().into_std());
+            let ticket = state.window.poll(now);
             (ticket, state.waker.take())
         };
         if let Some(previous) = previous {
@@ -171,6 +173,9 @@ impl Session {
         if state.window.is_abandoned(now) {
             self.conn.close(Close::new(1001, "idle"));
         }
+        if state.window.gives_up(now) {
+            self.conn.take_back();
+        }
         let expired = state.window.expire(now);
         let waker = if expired || self.conn.backlog().1 > 0 {
             state.waker.take()
@@ -212,10 +217,13 @@ impl Session {
 }
 
 impl State {
-    /// There is news of an answer, which the task may wait for.
+    /// There is news of an answer, which the task may wait for, or the poll that came after.
     pub(super) fn settled(&mut self) {
         if let Some(waker) = self.leaving.take() {
             waker.wake();
+        }
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
         }
     }
 }
