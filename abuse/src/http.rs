@@ -59,20 +59,10 @@ impl Http {
         self.stream.write_all(bytes).await.is_ok()
     }
 
-    /// Says no more, and goes on reading.
-    pub(crate) async fn finish(&mut self) {
-        let _ = self.stream.shutdown().await;
-    }
-
     /// The next answer. `None` when the connection ends before one.
     pub(crate) async fn answer(&mut self) -> Result<Option<Answer>> {
         let answer = timeout(WAIT, self.read_answer()).await;
         answer.map_err(|_| format!("no answer for {} s", WAIT.as_secs()))
-    }
-
-    /// Whether the server ends the connection, without another word.
-    pub(crate) async fn ends(&mut self) -> Result<bool> {
-        Ok(self.answer().await?.is_none())
     }
 
     async fn read_answer(&mut self) -> Option<Answer> {

@@ -50,6 +50,11 @@ pub(crate) struct Server {
 pub(crate) struct Metrics(String);
 
 impl Program {
+    /// Whether time limits may be judged: not where cargo built it for debugging.
+    pub(crate) fn optimized(&self) -> bool {
+        !self.path.components().any(|it| it.as_os_str() == "debug")
+    }
+
     /// The conformance server beside this program, after cargo has seen to it that it's there and is of today.
     pub(crate) async fn built() -> Result<Self> {
         let own = std::env::current_exe().map_err(|error| error.to_string())?;
@@ -143,7 +148,7 @@ impl Server {
             .ok_or_else(|| format!("{path} has no {field}"))
     }
 
-    /// Threads of the process, and its open files.
+    /// Its open files.
     pub(crate) fn files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid)).map_or(0, Iterator::count)
     }

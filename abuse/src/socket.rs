@@ -12,8 +12,8 @@ use crate::{Result, frame};
 
 /// How long a client waits for what must come.
 const WAIT: Duration = Duration::from_secs(15);
-/// What one read asks for.
-const READ_BYTES: usize = 64 * 1024;
+/// What one read asks for at least: there may be thousands of sockets.
+const READ_BYTES_MIN: usize = 4 * 1024;
 /// Any key will do: nobody here checks what is made of it.
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
 
@@ -128,6 +128,16 @@ impl Socket {
         }
     }
 
+    /// The next frame, however long that takes. Given up, it loses nothing.
+    pub(crate) async fn wait_frame(&mut self) -> Result<Frame> {
+        loop {
+            if let Some(frame) = self.take() {
+                return Ok(frame);
+            }
+            self.read_some().await?;
+        }
+    }
+
     /// The next message, as JSON.
     pub(crate) async fn json(&mut self) -> Result<Value> {
         let Frame { opcode, payload } = self.frame().await?;
@@ -152,7 +162,7 @@ impl Socket {
 
     /// Reads on until nothing comes any more.
     pub(crate) async fn ended(&mut self) -> Result<()> {
-        let mut buffer = vec![0; READ_BYTES];
+        let mut buffer = vec![0; READ_BYTES_MIN];
         let end = async { while !matches!(self.stream.read(&mut buffer).await, Ok(0) | Err(_)) {} };
         let end = tokio::time::timeout(WAIT, end).await;
         end.map_err(|_| "the server keeps the connection".to_owned())
@@ -196,17 +206,18 @@ impl Socket {
     }
 
     async fn read(&mut self) -> Result<()> {
-        if self.at > 0 {
-            self.unread.drain(..self.at);
-            self.at = 0;
-        }
-        self.unread.reserve(READ_BYTES);
-        let read = tokio::time::timeout(WAIT, self.stream.read_buf(&mut self.unread)).await;
-        match read {
-            Err(_) => Err(format!("nothing came for {} s", WAIT.as_secs())),
-            Ok(Err(error)) => Err(format!("the connection broke: {error}")),
-            Ok(Ok(0)) => Err("the connection ended without a close".to_owned()),
-            Ok(Ok(_)) => Ok(()),
+        let read = tokio::time::timeout(WAIT, self.read_some()).await;
+        read.unwrap_or_else(|_| Err(format!("nothing came for {} s", WAIT.as_secs())))
+    }
+
+    async fn read_some(&mut self) -> Result<()> {
+        self.unread.drain(..self.at);
+        self.at = 0;
+        self.unread.reserve(READ_BYTES_MIN);
+        match self.stream.read_buf(&mut self.unread).await {
+            Err(error) => Err(format!("the connection broke: {error}")),
+            Ok(0) => Err("the connection ended without a close".to_owned()),
+            Ok(_) => Ok(()),
         }
     }
 

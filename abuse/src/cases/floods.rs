@@ -39,11 +39,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "large-messages",
         sends: "2 MB messages from 12 sockets at once, for 4 s",
-        must: if cfg!(debug_assertions) {
-            "another client's ping is answered within 1 s (250 ms in a release build)"
-        } else {
-            "another client's ping is answered within 250 ms"
-        },
+        must: "another client's ping is answered within 250 ms, or 2 s by a server that isn't optimized",
         options: &[],
         // Of each connection: the frame, its text, the event, the answer twice.
         growth_mb_max: 12 * 12,
@@ -181,7 +177,11 @@ async fn large_messages(stage: &Stage) -> Result<String> {
         answered.load(Ordering::Relaxed),
         longest.as_millis()
     );
-    let limit = if cfg!(debug_assertions) { 1_000 } else { 250 };
+    let limit = if stage.program.optimized() {
+        250
+    } else {
+        2_000
+    };
     if longest > Duration::from_millis(limit) {
         return Err(format!("{seen}, {limit} ms is the limit"));
     }
