@@ -86,6 +86,8 @@ impl Server {
             .args(["--port", "0"])
             .args(options)
             .env_remove("RUST_LOG")
+            // With backtraces the symbols would be most of its memory.
+            .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -25,6 +25,7 @@ mod pubsub;
 mod range;
 mod receiver;
 mod subscriber;
+mod sync;
 pub mod tracker;
 
 pub use adapter::{Adapter, AdapterHealth, InProcess};
