@@ -110,9 +110,8 @@ impl Server {
         });
         let mut lines = BufReader::new(output).lines();
         let line = timeout(START_TIME_MAX, lines.next_line()).await;
-        let line = match line {
-            Ok(Ok(Some(line))) => line,
-            _ => return Err("the server doesn't say where it listens".to_owned()),
+        let Ok(Ok(Some(line))) = line else {
+            return Err("the server doesn't say where it listens".to_owned());
         };
         let at = line
             .strip_prefix("listening on ")

@@ -46,21 +46,7 @@ async fn never_reads(stage: &Stage) -> Result<String> {
         socket.join("room:loud").await?;
         let (count, counted) = watch::channel(0);
         heard.push(counted);
-        readers.spawn(async move {
-            for number in 0..MESSAGES {
-                let expected = format!(r#"[null,null,"room:loud","shout",{{"n":{number},"#);
-                let frame = socket.frame().await?;
-                if frame.opcode != TEXT || !frame.payload.starts_with(expected.as_bytes()) {
-                    let found = frame.payload.get(..60).unwrap_or(&frame.payload);
-                    return Err(format!(
-                        "message {number} is {}",
-                        String::from_utf8_lossy(found)
-                    ));
-                }
-                count.send_replace(number + 1);
-            }
-            Ok(())
-        });
+        readers.spawn(hear(socket, count));
     }
     let mut sender = Socket::open(server.at).await?;
     sender.join("room:loud").await?;
@@ -103,4 +89,21 @@ async fn never_reads(stage: &Stage) -> Result<String> {
         bytes / 1_000_000,
         began.elapsed().as_secs_f64()
     ))
+}
+
+/// Hears every message, in order, and says how many it has heard.
+async fn hear(mut socket: Socket, count: watch::Sender<usize>) -> Result<()> {
+    for number in 0..MESSAGES {
+        let expected = format!(r#"[null,null,"room:loud","shout",{{"n":{number},"#);
+        let frame = socket.frame().await?;
+        if frame.opcode != TEXT || !frame.payload.starts_with(expected.as_bytes()) {
+            let found = frame.payload.get(..60).unwrap_or(&frame.payload);
+            return Err(format!(
+                "message {number} is {}",
+                String::from_utf8_lossy(found)
+            ));
+        }
+        count.send_replace(number + 1);
+    }
+    Ok(())
 }

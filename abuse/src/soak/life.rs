@@ -157,7 +157,7 @@ impl Life {
                     .send(&frame(FIN | CLOSE, &1000_u16.to_be_bytes()))
                     .await?;
                 let closed = self.socket.closed().await?;
-                self.closed(&closed, 1000)?;
+                check(&closed, 1000)?;
                 self.again().await
             }
             Deed::Reset => self.again().await,
@@ -168,7 +168,7 @@ impl Life {
                     return Err(format!("a disconnect gets status {}", answer.status));
                 }
                 let closed = self.socket.closed().await?;
-                self.closed(&closed, 1001)?;
+                check(&closed, 1001)?;
                 self.again().await
             }
         }
@@ -255,12 +255,12 @@ impl Life {
             _ => Err(format!("{event} is answered with {reply}")),
         }
     }
+}
 
-    fn closed(&self, closed: &Closed, code: u16) -> Result<()> {
-        match closed.code == code {
-            true => Ok(()),
-            false => Err(format!("expected a close with {code}, found {closed:?}")),
-        }
+fn check(closed: &Closed, code: u16) -> Result<()> {
+    match closed.code == code {
+        true => Ok(()),
+        false => Err(format!("expected a close with {code}, found {closed:?}")),
     }
 }
 
