@@ -40,6 +40,16 @@ const LAYERS: &[Layer] = &[
         never: &["axum", "hyper", "hyper-util", "tower"],
     },
     Layer {
+        name: "bennu-redis",
+        ours: &["bennu-pubsub", "bennu-wire"],
+        never: &["axum", "hyper", "hyper-util", "tower"],
+    },
+    Layer {
+        name: "bennu-nats",
+        ours: &["bennu-pubsub", "bennu-wire"],
+        never: &["axum", "hyper", "hyper-util", "tower"],
+    },
+    Layer {
         name: "bennu",
         ours: &["bennu-wire", "bennu-websocket", "bennu-pubsub"],
         never: &[],
@@ -53,8 +63,10 @@ const LAYERS: &[Layer] = &[
 
 /// The events that only the session knows.
 const SESSION_EVENTS: [&str; 5] = ["join", "leave", "reply", "error", "close"];
-/// Where they may stand as text: in the session, and in the test kit's client, which is its other side.
-const SESSIONS: [&str; 2] = [
+/// Where they may stand as text: in the session, and in the clients of the test kit and of `bennu bench`, which are its
+/// other side.
+const SESSIONS: [&str; 3] = [
+    "crates/bennu-cli/src/bench/wire.rs",
     "crates/bennu-wire/src/session",
     "crates/bennu/src/testing/wire.rs",
 ];

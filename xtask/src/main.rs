@@ -8,6 +8,7 @@
 
 mod autobahn;
 mod docs;
+mod generated;
 mod layers;
 mod parity;
 mod program;

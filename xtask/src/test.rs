@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::program::{Program, target};
-use crate::{autobahn, docs, layers, tools};
+use crate::{autobahn, docs, generated, layers, tools};
 
 /// One step: what it's called, what it's for, and how it's done.
 struct Step {
@@ -59,6 +59,12 @@ const STEPS: &[Step] = &[
         long: None,
     },
     Step {
+        name: "generated",
+        about: "applications made by `bennu new` build, pass their tests and serve their page",
+        run: generated::run,
+        long: None,
+    },
+    Step {
         name: "client",
         about: "our JavaScript client: types, build, size, tests",
         run: client,
@@ -72,7 +78,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "chromium",
-        about: "the chat in a browser",
+        about: "the examples' pages in a browser",
         run: chromium,
         long: None,
     },

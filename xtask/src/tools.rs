@@ -1,5 +1,6 @@
 //! What the tests need on a machine: found, installed where that may be done, or else named with the way to get it.
 
+use std::fs;
 use std::path::PathBuf;
 
 use crate::program::{Program, target};
@@ -8,6 +9,8 @@ use crate::program::{Program, target};
 const NODE_MIN: (u32, u32) = (20, 14);
 /// The release installed where the system's is older, from npm's packages of the Node program.
 const NODE_RELEASE: &str = "22";
+/// The oldest Redis that has sharded pub/sub.
+const REDIS_MIN: u32 = 7;
 /// Names under which the browser is found.
 const CHROMIUM: [&str; 4] = [
     "chromium",
@@ -15,6 +18,9 @@ const CHROMIUM: [&str; 4] = [
     "google-chrome",
     "google-chrome-stable",
 ];
+
+/// Where Debian keeps PostgreSQL, in a folder for each version.
+const POSTGRESQL: &str = "/usr/lib/postgresql";
 
 /// Makes sure of every tool; the error names all that are missing.
 pub(crate) fn run() -> Result<(), String> {
@@ -26,6 +32,9 @@ pub(crate) fn run() -> Result<(), String> {
         ("node", node(&mut apt)),
         ("npm", npm(&mut apt)),
         ("chromium", chromium(&mut apt)),
+        ("postgresql", postgresql(&mut apt)),
+        ("redis-server", redis(&mut apt)),
+        ("nats-server", nats(&mut apt)),
     ];
     let mut missing = Vec::new();
     for (name, found) in checks {
@@ -134,6 +143,56 @@ fn chromium(apt: &mut Apt) -> Result<String, String> {
     found().ok_or_else(|| "it was installed but doesn't start".to_owned())
 }
 
+/// The server's own programs, which the tests of examples/discuss start: Debian keeps them apart from `PATH`.
+fn postgresql(apt: &mut Apt) -> Result<String, String> {
+    let found = || {
+        let versions = fs::read_dir(POSTGRESQL).into_iter().flatten().flatten();
+        let debians = versions.map(|version| version.path().join("bin/postgres"));
+        let anywhere = [PathBuf::from("postgres")];
+        anywhere.into_iter().chain(debians).find_map(|program| {
+            let program = program.to_string_lossy();
+            Program::new(&program, &["--version"]).output().ok()
+        })
+    };
+    if let Some(version) = found() {
+        return Ok(version);
+    }
+    apt.install("postgresql")?;
+    found().ok_or_else(|| "it was installed but doesn't start".to_owned())
+}
+
+/// Redis, or Valkey under Redis's name: version 7, for sharded pub/sub.
+fn redis(apt: &mut Apt) -> Result<String, String> {
+    let version = || {
+        let version = Program::new("redis-server", &["--version"]).output()?;
+        match major(&version) {
+            Some(REDIS_MIN..) => Ok(version),
+            _ => Err(format!(
+                "Redis {REDIS_MIN} or newer is needed, this is {}",
+                version.trim()
+            )),
+        }
+    };
+    version().or_else(|_| {
+        apt.install("redis-server")?;
+        version()
+    })
+}
+
+fn nats(apt: &mut Apt) -> Result<String, String> {
+    let version = || Program::new("nats-server", &["--version"]).output();
+    version().or_else(|_| {
+        apt.install("nats-server")?;
+        version()
+    })
+}
+
+/// The 7 in `Redis server v=7.0.15 sha=...`.
+fn major(version: &str) -> Option<u32> {
+    let (_, number) = version.split_once("v=")?;
+    number.split('.').next()?.parse().ok()
+}
+
 /// `v20.20.2` and the like.
 fn is_new_enough(version: &str) -> bool {
     let mut numbers = version
@@ -197,5 +256,17 @@ mod tests {
         check("v18.20.4", false);
         check("", false);
         check("20", false);
+    }
+
+    #[test]
+    fn a_servers_major_version_is_read() {
+        let check = |version: &str, expected| assert_eq!(major(version), expected, "{version}");
+        check(
+            "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc",
+            Some(7),
+        );
+        check("Server v=8.1.0 sha=0", Some(8));
+        check("Redis server version unknown", None);
+        check("", None);
     }
 }

@@ -17,18 +17,32 @@
 //! # }
 //! ```
 //!
+//! Several nodes act as one where an [`Adapter`] carries bytes between them: [`Cluster`] says how.
+//!
 //! [`tracker`] knows who is present in which topic.
 
 mod adapter;
+mod backoff;
+mod bus_hub;
+mod bus_queue;
+mod cluster;
+mod local_bus;
 mod node;
 mod pubsub;
 mod range;
 mod receiver;
+mod subject;
 mod subscriber;
 mod sync;
 pub mod tracker;
 
-pub use adapter::{Adapter, AdapterHealth, InProcess};
+pub use adapter::{Adapter, AdapterHealth, Link, NotConnected, Registration};
+pub use backoff::Backoff;
+pub use bus_hub::BusHub;
+pub use bus_queue::BusQueue;
+pub use cluster::{Cluster, ClusterOptions, ClusterStats, Interest, Service, ServiceTag};
+pub use local_bus::{Fault, LocalAdapter, LocalBus};
 pub use pubsub::{PubSub, PubSubStats, Subscription};
 pub use receiver::Receiver;
+pub use subject::{NameError, NodeId, NodeName, Subject, SubjectNames};
 pub use subscriber::Subscriber;

@@ -10,7 +10,7 @@ use bennu_wire::{Broadcast, Topic};
 use hashbrown::HashTable;
 
 use crate::{
-    Adapter, AdapterHealth, InProcess, Receiver, Subscriber,
+    Adapter, AdapterHealth, Cluster, ClusterOptions, Interest, NodeName, Receiver, Subscriber,
     node::{Origin, Progress, Subscribers},
     sync::{AtomicU32, AtomicU64, Mutex, MutexGuard},
 };
@@ -29,10 +29,11 @@ pub struct PubSub {
     registry: Arc<Registry>,
 }
 
-struct Registry {
+pub(crate) struct Registry {
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
-    adapter: Box<dyn Adapter>,
+    /// None on a single node, which then pays nothing for others.
+    cluster: Option<Cluster>,
     counts: [Counts; COUNTS],
 }
 
@@ -76,21 +77,51 @@ impl PubSub {
     /// The topics of a single node, for which there are no others.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_adapter(Box::new(InProcess))
+        Self {
+            registry: Arc::new(Registry::new(None)),
+        }
     }
 
     /// The topics of a node that reaches others through `adapter`.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use bennu_pubsub::{ClusterOptions, LocalBus, PubSub};
+    /// use bennu_wire::{Broadcast, Payload};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let bus = LocalBus::new();
+    /// let node = || PubSub::clustered(Arc::new(bus.adapter()), ClusterOptions::new());
+    /// let (here, there) = (node(), node());
+    /// let mut room = there.receiver("room:1");
+    /// room.registered().await;
+    /// here.broadcast(&Broadcast::new("room:1", "new_msg", Payload::empty()).into());
+    /// assert_eq!(room.recv().await.event(), "new_msg");
+    /// # }
+    /// ```
     #[must_use]
-    pub fn with_adapter(adapter: Box<dyn Adapter>) -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+    pub fn clustered(adapter: Arc<dyn Adapter>, options: ClusterOptions) -> Self {
         Self {
-            registry: Arc::new(Registry {
-                shards,
-                hasher: RandomState::new(),
-                adapter,
-                counts: Default::default(),
+            registry: Arc::new_cyclic(|registry| {
+                let cluster = Cluster::new(adapter, options, registry.clone());
+                Registry::new(Some(cluster))
             }),
         }
+    }
+
+    /// This node's place among others, where there may be some.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.registry.cluster.as_ref()
+    }
+
+    /// Tells the bus that this node wants to hear `topic`, as a subscriber to it would. `None` on a single node.
+    ///
+    /// Who has to know that nothing is missed from some moment on subscribes while it holds an interest that is
+    /// [registered](Interest::registered).
+    #[must_use = "dropping an interest ends it"]
+    pub fn interest(&self, topic: &str) -> Option<Interest> {
+        Some(self.registry.cluster.as_ref()?.interest(topic))
     }
 
     /// Adds `subscriber` to `topic`, in constant time. It hears what is broadcast from now on, under `key`,
@@ -112,7 +143,9 @@ impl PubSub {
                 |it| it.topic == topic,
                 |it| self.registry.hash(&it.topic),
             );
+            let mut is_new = false;
             let node = entry.or_insert_with(|| {
+                is_new = true;
                 Arc::new(Node {
                     topic: topic.clone(),
                     registry: Arc::downgrade(&self.registry),
@@ -122,7 +155,12 @@ impl PubSub {
             });
             let node = node.get();
             node.subscriptions.fetch_add(1, Ordering::Relaxed);
-            node.clone()
+            let node = node.clone();
+            drop(shard);
+            if is_new && let Some(cluster) = &self.registry.cluster {
+                cluster.enter(&topic);
+            }
+            node
         };
         let slot = lock(&node.subscribers).insert(subscriber, key);
         Subscription { node, slot }
@@ -137,7 +175,18 @@ impl PubSub {
     /// Delivers `broadcast` to all subscribers of its topic, on every node. Phoenix's `broadcast/3`.
     pub fn broadcast(&self, broadcast: &Arc<Broadcast>) {
         self.local_broadcast(broadcast);
-        self.registry.adapter.publish(broadcast);
+        self.registry.publish(broadcast);
+    }
+
+    /// Delivers `broadcast` to the subscribers of its topic on one node. Phoenix's `direct_broadcast/4`.
+    ///
+    /// Nobody hears it when there is no node of that name.
+    pub fn direct_broadcast(&self, node: &NodeName, broadcast: &Arc<Broadcast>) {
+        match &self.registry.cluster {
+            Some(cluster) if cluster.node().name == *node => self.local_broadcast(broadcast),
+            Some(cluster) => cluster.broadcast_to(node, broadcast),
+            None => {}
+        }
     }
 
     /// Delivers `broadcast` to the subscribers of its topic on this node. Phoenix's `local_broadcast/3`.
@@ -162,7 +211,8 @@ impl PubSub {
     /// How the way to the other nodes is.
     #[must_use]
     pub fn adapter_health(&self) -> AdapterHealth {
-        self.registry.adapter.health()
+        let cluster = self.registry.cluster.as_ref();
+        cluster.map(Cluster::health).unwrap_or_default()
     }
 
     /// How many topics have subscribers on this node.
@@ -199,6 +249,11 @@ impl Subscription {
         self.publish(broadcast, false);
     }
 
+    /// As [`broadcast`](Self::broadcast), on this node only.
+    pub fn local_broadcast(&self, broadcast: &Arc<Broadcast>) {
+        self.deliver(broadcast, true);
+    }
+
     /// As [`broadcast_from`](Self::broadcast_from), on this node only. Phoenix's `local_broadcast_from/4`.
     pub fn local_broadcast_from(&self, broadcast: &Arc<Broadcast>) {
         self.deliver(broadcast, false);
@@ -207,7 +262,7 @@ impl Subscription {
     fn publish(&self, broadcast: &Arc<Broadcast>, echo: bool) {
         self.deliver(broadcast, echo);
         if let Some(registry) = self.node.registry.upgrade() {
-            registry.adapter.publish(broadcast);
+            registry.publish(broadcast);
         }
     }
 
@@ -302,19 +357,50 @@ impl Drop for Subscription {
         let unused = self.node.subscriptions.load(Ordering::Acquire) == 0;
         if unused && let Ok(entry) = shard.find_entry(hash, |it| Arc::ptr_eq(it, &self.node)) {
             entry.remove();
+            drop(shard);
+            if let Some(cluster) = &registry.cluster {
+                cluster.leave(&self.node.topic);
+            }
         }
     }
 }
 
+/// Delivers a broadcast of another node, which is made if somebody is there to hear it.
+pub(crate) fn deliver<E>(
+    registry: &Registry,
+    topic: &str,
+    make: impl FnOnce() -> Result<Arc<Broadcast>, E>,
+) -> Result<(), E> {
+    if let Some(node) = registry.find(topic) {
+        node.broadcast(&make()?, None);
+    }
+    Ok(())
+}
+
 impl Registry {
-    fn find(&self, topic: &Topic) -> Option<Arc<Node>> {
+    fn new(cluster: Option<Cluster>) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            cluster,
+            counts: Default::default(),
+        }
+    }
+
+    fn publish(&self, broadcast: &Broadcast) {
+        if let Some(cluster) = &self.cluster {
+            cluster.broadcast(broadcast);
+        }
+    }
+
+    fn find(&self, topic: &str) -> Option<Arc<Node>> {
         let hash = self.hash(topic);
         self.shard(hash)
-            .find(hash, |it| it.topic == *topic)
+            .find(hash, |it| it.topic.as_str() == topic)
             .cloned()
     }
 
-    fn hash(&self, topic: &Topic) -> u64 {
+    fn hash(&self, topic: &str) -> u64 {
         self.hasher.hash_one(topic)
     }
 
@@ -338,7 +424,7 @@ impl fmt::Debug for PubSub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PubSub")
             .field("topics", &self.topics())
-            .field("adapter", &self.registry.adapter)
+            .field("cluster", &self.registry.cluster)
             .finish_non_exhaustive()
     }
 }

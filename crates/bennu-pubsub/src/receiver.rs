@@ -11,7 +11,7 @@ use std::{
 use bennu_wire::{Broadcast, Topic};
 use tokio::sync::mpsc;
 
-use crate::{PubSub, Subscriber, Subscription};
+use crate::{Interest, PubSub, Subscriber, Subscription};
 
 /// Broadcasts that wait in a [`Receiver`]; further ones are missed and counted.
 const QUEUE_MESSAGES_MAX: usize = 1024;
@@ -24,6 +24,7 @@ pub struct Receiver {
     queue: mpsc::Receiver<Arc<Broadcast>>,
     inbox: Arc<Inbox>,
     subscription: Subscription,
+    interest: Option<Interest>,
 }
 
 struct Inbox {
@@ -38,11 +39,21 @@ impl Receiver {
             queue: sender,
             missed: AtomicU64::new(0),
         });
+        let interest = pubsub.interest(&topic);
         let subscription = pubsub.subscribe(topic, inbox.clone(), 0);
         Self {
             queue,
             inbox,
             subscription,
+            interest,
+        }
+    }
+
+    /// Waits until broadcasts of other nodes reach this receiver, or the bus can't be reached. On a single node
+    /// that's at once.
+    pub async fn registered(&self) {
+        if let Some(interest) = &self.interest {
+            interest.registered().await;
         }
     }
 

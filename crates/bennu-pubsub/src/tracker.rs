@@ -4,18 +4,27 @@
 //! for [`PresenceDiff`]s to publish and for the next time to call back. A [`Roster`] drives several of them.
 //!
 //! Every change has a *version*, a number that only grows, and every tracker is the only one to make its
-//! versions. So what changed between two versions can be cut out for other nodes.
+//! versions. So what changed between two versions can be cut out for other nodes: a [`Replication`] keeps the
+//! trackers of many nodes alike.
 
 mod diff;
+mod dot;
+mod draft;
+mod gossip;
+mod log;
 mod members;
+mod message;
 mod meta;
 mod metas;
 mod options;
+mod peer;
 mod pending;
+mod remote;
+mod replication;
 mod roster;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque, btree_map::Entry},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque, btree_map::Entry},
     fmt,
     ops::Bound,
     sync::Arc,
@@ -24,15 +33,22 @@ use std::{
 
 use bennu_wire::Topic;
 
+pub(crate) use gossip::Hub;
+
 pub use diff::{PresenceDiff, PresenceEntry, Presences};
 pub use members::Listing;
+pub use message::{Message, MessageError};
 pub use meta::{Meta, PresenceMeta, PresenceRef, Replica};
 pub use options::{PresenceError, PresenceOptions};
+pub use replication::{Output, ReplicaEvent, Replication, Shards};
 pub use roster::{Member, Roster};
 
+use dot::{Dot, Stamps};
+use log::Change;
 use members::{Members, entry, tracked};
 use meta::Stamp;
 use metas::Metas;
+use remote::Remote;
 
 /// Who tracks: what an owner tracks ends with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,10 +74,13 @@ pub struct Owner(pub u64);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Tracker {
-    stamp: Stamp,
+    stamps: Stamps,
+    stream: Box<str>,
     options: PresenceOptions,
     /// The version of the newest change.
     version: u64,
+    /// How many metas came so far, whoever tracks them.
+    came: u64,
     topics: HashMap<Topic, Members>,
     /// Which version an owner has under a key. In one tree for all owners, since most own one key: a map or a
     /// list for each would cost more than what's in it.
@@ -70,6 +89,8 @@ pub struct Tracker {
     deadlines: VecDeque<(Instant, Topic)>,
     /// To be published, in this order.
     diffs: VecDeque<PresenceDiff>,
+    /// Only where there are other nodes: nothing of it is paid for by a node that is alone.
+    remote: Option<Box<Remote>>,
 }
 
 type Place = (Owner, Topic, Arc<str>);
@@ -80,13 +101,16 @@ impl Tracker {
     #[must_use]
     pub fn new(replica: &Replica, stream: &str, options: PresenceOptions) -> Self {
         Self {
-            stamp: Stamp::new(replica, stream),
+            stamps: Stamps::new(Stamp::new(replica, stream)),
+            stream: stream.into(),
             options,
             version: 0,
+            came: 0,
             topics: HashMap::new(),
             places: BTreeMap::new(),
             deadlines: VecDeque::new(),
             diffs: VecDeque::new(),
+            remote: None,
         }
     }
 
@@ -114,8 +138,13 @@ impl Tracker {
             Entry::Vacant(place) => place.insert(version),
         };
         self.version = version;
-        let phx_ref = self.stamp.stamp(version);
-        members.add(shared, version, 0, meta.stamped(phx_ref, None));
+        self.came += 1;
+        let dot = Dot::own(version);
+        let phx_ref = self.stamps.of(dot);
+        if let Some(remote) = &mut self.remote {
+            remote.log(Change::Added(topic.clone(), shared.clone()));
+        }
+        members.add(shared, dot, 0, meta.stamped(phx_ref, None), self.came);
         self.settle(topic, now);
         Ok(phx_ref)
     }
@@ -141,11 +170,18 @@ impl Tracker {
             .ok_or(PresenceError::NotTracked)?;
         self.version += 1;
         let version = self.version;
+        self.came += 1;
         let replaced = std::mem::replace(at, version);
-        let prev = members.take(&place.2, replaced, self.stamp).unwrap_or(0);
-        let phx_ref = self.stamp.stamp(version);
-        let prev_ref = (prev != 0).then(|| self.stamp.stamp(prev));
-        members.add(place.2, version, prev, meta.stamped(phx_ref, prev_ref));
+        let stamps = &self.stamps;
+        let prev = members.take(&place.2, Dot::own(replaced), stamps);
+        let prev = prev.unwrap_or(0);
+        let phx_ref = stamps.of(Dot::own(version));
+        let prev_ref = (prev != 0).then(|| stamps.of(Dot::own(prev)));
+        if let Some(remote) = &mut self.remote {
+            remote.log(Change::Replaced(topic.clone(), place.2.clone(), replaced));
+        }
+        let json = meta.stamped(phx_ref, prev_ref);
+        members.add(place.2, Dot::own(version), prev, json, self.came);
         self.settle(topic, now);
         Ok(phx_ref)
     }
@@ -189,10 +225,9 @@ impl Tracker {
     /// before its window ends is among the leaves all the same.
     pub fn list(&mut self, topic: &Topic) -> Presences {
         let mut presences = Presences::default();
-        let stamp = self.stamp;
-        if let Some(members) = self.shown(topic) {
+        if let (Some(members), stamps) = self.shown(topic) {
             for (key, metas) in &members.keys {
-                presences.insert(key.clone(), entry(metas, stamp));
+                presences.insert(key.clone(), entry(metas, stamps));
             }
         }
         presences
@@ -200,17 +235,17 @@ impl Tracker {
 
     /// As [`list`](Self::list), as a value that serializes without having been copied.
     pub fn listing(&mut self, topic: &Topic) -> Listing<'_> {
-        Listing::new(self.shown(topic).map(|it| &*it))
+        let (members, stamps) = self.shown(topic);
+        Listing::new(members, stamps)
     }
 
     /// What is present under one key. Phoenix's `get_by_key/3`.
     pub fn get_by_key(&mut self, topic: &Topic, key: &str) -> Option<PresenceEntry> {
-        let stamp = self.stamp;
-        let metas = self.shown(topic)?.keys.get(key)?;
-        Some(entry(metas, stamp))
+        let (members, stamps) = self.shown(topic);
+        Some(entry(members?.keys.get(key)?, stamps))
     }
 
-    /// How many metas all topics have together. It costs the same for any number.
+    /// How many metas are tracked here, in all topics together; those of other nodes don't count. It costs the same for any number.
     #[must_use]
     pub fn presences(&self) -> usize {
         self.places.len()
@@ -296,8 +331,11 @@ impl Tracker {
         };
         // Its end is a change as well.
         self.version += 1;
+        if let Some(remote) = &mut self.remote {
+            remote.log(Change::Removed(version));
+        }
         if let Some(members) = self.topics.get_mut(&place.1) {
-            members.take(&place.2, version, self.stamp);
+            members.take(&place.2, Dot::own(version), &self.stamps);
             members.forget_key(&place.2);
         }
         true
@@ -322,18 +360,26 @@ impl Tracker {
                 leaves: Presences::default(),
                 after: Presences::default(),
             };
-            for (version, key) in joins {
-                if let Some(json) = members.keys.get(&key).and_then(|it| it.get(version)) {
-                    diff.joins.push(&key, tracked(self.stamp, version, json));
+            let mut back = HashSet::new();
+            for (dot, (key, _)) in joins {
+                if let Some((_, json)) = members.keys.get(&key).and_then(|it| it.get(dot)) {
+                    let meta = tracked(&self.stamps, dot, json);
+                    if pending.back {
+                        back.insert(meta.phx_ref());
+                    }
+                    diff.joins.push(&key, meta);
                 }
             }
+            pending.back = false;
             for (key, meta) in leaves {
-                diff.leaves.push(&key, meta);
+                if !back.contains(&meta.phx_ref()) {
+                    diff.leaves.push(&key, meta);
+                }
             }
             if self.options.after {
                 for key in diff.joins.keys().chain(diff.leaves.keys()) {
                     if let Some((key, metas)) = members.keys.get_key_value(key) {
-                        diff.after.insert(key.clone(), entry(metas, self.stamp));
+                        diff.after.insert(key.clone(), entry(metas, &self.stamps));
                     }
                 }
             }
@@ -360,12 +406,15 @@ impl Tracker {
         }
     }
 
-    fn shown(&mut self, topic: &Topic) -> Option<&mut Members> {
-        let members = self.topics.get_mut(topic)?;
-        if let Some(pending) = &mut members.pending {
-            pending.shown = self.version;
-        }
-        Some(members)
+    fn shown(&mut self, topic: &Topic) -> (Option<&Members>, &Stamps) {
+        let members = self.topics.get_mut(topic);
+        let members = members.map(|it| {
+            if let Some(pending) = &mut it.pending {
+                pending.shown = self.came;
+            }
+            &*it
+        });
+        (members, &self.stamps)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use bennu_pubsub::{Adapter, PubSub, Subscriber, Subscription};
+use bennu_pubsub::{PubSub, Subscriber, Subscription};
 use bennu_wire::{Broadcast, Payload};
 
 /// Writes down the events it hears, with the key of the subscription.
@@ -90,24 +90,6 @@ fn a_topic_exists_while_it_has_subscribers() {
     let (carl, _carl) = subscribed(&pubsub, "a", 1);
     pubsub.broadcast(&broadcast("a", "again"));
     assert_eq!(carl.events(), ["again"]);
-}
-
-#[test]
-fn other_nodes_are_told_of_broadcasts_that_are_not_local() {
-    #[derive(Debug, Clone, Default)]
-    struct Bus(Arc<Mutex<Vec<String>>>);
-    impl Adapter for Bus {
-        fn publish(&self, broadcast: &Arc<Broadcast>) {
-            self.0.lock().unwrap().push(broadcast.event().to_owned());
-        }
-    }
-    let bus = Bus::default();
-    let pubsub = PubSub::with_adapter(Box::new(bus.clone()));
-    let (_ada, from) = subscribed(&pubsub, "a", 1);
-    pubsub.broadcast(&broadcast("a", "all"));
-    pubsub.local_broadcast(&broadcast("a", "local"));
-    from.broadcast_from(&broadcast("a", "from"));
-    assert_eq!(*bus.0.lock().unwrap(), ["all", "from"]);
 }
 
 /// Enough for several ranges, so that broadcasts go through the backlog.

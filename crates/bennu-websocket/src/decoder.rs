@@ -365,7 +365,9 @@ impl Partial {
 }
 
 /// Code and reason of a close frame (RFC 6455 section 5.5.1).
-fn close_payload(payload: Cow<'_, [u8]>) -> Result<Option<(u16, Cow<'_, str>)>, CloseError> {
+pub(crate) fn close_payload(
+    payload: Cow<'_, [u8]>,
+) -> Result<Option<(u16, Cow<'_, str>)>, CloseError> {
     if payload.is_empty() {
         return Ok(None);
     }

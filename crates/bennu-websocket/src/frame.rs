@@ -27,7 +27,7 @@ impl Opcode {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
 
-    const fn from_bits(bits: u8) -> Option<Self> {
+    pub(crate) const fn from_bits(bits: u8) -> Option<Self> {
         match bits {
             0x0 => Some(Self::Continuation),
             0x1 => Some(Self::Text),
@@ -105,7 +105,7 @@ impl Header {
 }
 
 /// The payload's length and the bytes after it.
-fn payload_len(short: u8, bytes: &[u8]) -> Result<Option<(u64, &[u8])>, CloseError> {
+pub(crate) fn payload_len(short: u8, bytes: &[u8]) -> Result<Option<(u64, &[u8])>, CloseError> {
     let (len, rest, len_min) = match short {
         126 => {
             let Some((len, rest)) = bytes.split_first_chunk() else {

@@ -239,7 +239,7 @@ fn is_key(key: &[u8]) -> bool {
 }
 
 /// Base64 of the SHA-1 of the key as it came and the suffix.
-fn accept(key: &[u8]) -> [u8; 28] {
+pub(crate) fn accept(key: &[u8]) -> [u8; 28] {
     let mut sha1 = sha1_smol::Sha1::new();
     sha1.update(key);
     sha1.update(ACCEPT_SUFFIX);

@@ -12,6 +12,7 @@
 //! | messages, pings and closes to frames for the client | [`encoder`] |
 //! | close codes, and which one answers which | [`close`] |
 //! | permessage-deflate on one message | [`deflate`] |
+//! | the other side of all this, without compression | [`client`] |
 //!
 //! ```
 //! use bennu_websocket::{Config, Decoder, Event, Inflater, Opcode, encoder};
@@ -25,6 +26,7 @@
 //! # Ok::<(), bennu_websocket::CloseError>(())
 //! ```
 
+pub mod client;
 pub mod close;
 pub mod decoder;
 pub mod deflate;

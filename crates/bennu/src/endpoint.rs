@@ -1,11 +1,13 @@
 //! The endpoint: where sockets are mounted, and the way to broadcast from anywhere.
 
+mod broadcaster;
+mod nodes;
 mod watch;
 
 use std::{fmt, sync::Arc};
 
 use axum::{Router, body::Body, routing::MethodRouter};
-use bennu_pubsub::{Adapter, PubSub, Receiver, Subscription};
+use bennu_pubsub::{Adapter, ClusterOptions, NodeName, PubSub, Receiver, Subscription};
 use bennu_wire::{Broadcast, Payload, Topic};
 use futures_util::future::join_all;
 use http::{Request, StatusCode};
@@ -24,6 +26,8 @@ use crate::{
         websocket,
     },
 };
+
+pub use broadcaster::Broadcaster;
 
 /// As long as what HMAC-SHA-256 makes of it.
 const SECRET_BYTES: usize = 32;
@@ -52,6 +56,9 @@ pub struct Endpoint<A> {
     app: Arc<A>,
     pubsub: PubSub,
     presence: Presence,
+    /// The way to other nodes, and how it's taken, until sockets are mounted.
+    adapter: Option<Arc<dyn Adapter>>,
+    cluster_options: ClusterOptions,
     options: SocketOptions,
     host: Option<String>,
     /// What the tokens of long-poll sessions are signed with.
@@ -71,6 +78,8 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
             app: app.into(),
             presence: Presence::new("presence", &pubsub, PresenceOptions::new()),
             pubsub,
+            adapter: None,
+            cluster_options: ClusterOptions::new(),
             options: SocketOptions::new(),
             host: None,
             secret: Arc::new(random::<SECRET_BYTES>()),
@@ -78,14 +87,6 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
             router: Router::new(),
             mounts: Vec::new(),
         }
-    }
-
-    /// Reaches other nodes through `adapter`. To be called before sockets are mounted.
-    #[must_use]
-    pub fn adapter(mut self, adapter: impl Adapter) -> Self {
-        self.pubsub = PubSub::with_adapter(Box::new(adapter));
-        self.presence = self.presence.on(&self.pubsub);
-        self
     }
 
     /// The limits of presences, and when large topics are told of changes. To be called before sockets are
@@ -235,8 +236,13 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
 }
 
 impl<A> Endpoint<A> {
-    /// The routes of all mounted sockets, to be merged into or nested in the application's router.
+    /// The routes of all mounted sockets, to be merged into or nested in the application's router. A node among
+    /// others begins to connect to them.
     pub fn router(&self) -> Router {
+        if let Some(cluster) = self.pubsub.cluster() {
+            cluster.begin();
+            self.presence.begin();
+        }
         self.router.clone()
     }
 
@@ -305,6 +311,19 @@ impl<A> Endpoint<A> {
         }
     }
 
+    /// As [`broadcast`](Self::broadcast), on one node only. Nobody hears it when there is none of that name.
+    pub fn direct_broadcast(
+        &self,
+        node: &NodeName,
+        topic: impl Into<Topic>,
+        event: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) {
+        if let Some(broadcast) = encoded(topic.into(), event, payload) {
+            self.pubsub.direct_broadcast(node, &broadcast);
+        }
+    }
+
     /// As [`broadcast`](Self::broadcast), on this node only.
     pub fn local_broadcast(
         &self,
@@ -327,6 +346,13 @@ impl<A> Endpoint<A> {
         if let Some(broadcast) = encoded(from.topic().clone(), event, payload) {
             from.local_broadcast_from(&broadcast);
         }
+    }
+
+    /// The broadcasts alone, for tasks that the application itself reaches: see [`Broadcaster`]. To be called when all
+    /// about other nodes has been said, as by [`adapter`](Self::adapter).
+    #[must_use]
+    pub fn broadcaster(&self) -> Broadcaster {
+        Broadcaster(self.pubsub.clone())
     }
 
     /// Listens to a topic from application code.
@@ -472,6 +498,8 @@ impl<A> Clone for Endpoint<A> {
             app: self.app.clone(),
             pubsub: self.pubsub.clone(),
             presence: self.presence.clone(),
+            adapter: self.adapter.clone(),
+            cluster_options: self.cluster_options.clone(),
             options: self.options.clone(),
             host: self.host.clone(),
             secret: self.secret.clone(),

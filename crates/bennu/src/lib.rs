@@ -32,7 +32,8 @@ pub use bennu_pubsub::tracker::{
     Presences,
 };
 pub use bennu_pubsub::{
-    Adapter, AdapterHealth, InProcess, PubSub, Receiver, Subscriber, Subscription,
+    Adapter, AdapterHealth, Cluster, ClusterOptions, ClusterStats, LocalBus, NameError, NodeId,
+    NodeName, PubSub, Receiver, Subscriber, Subscription,
 };
 pub use bennu_wire::{Broadcast, Payload, RawEvent, Topic};
 pub use bytes::Bytes;
@@ -41,7 +42,7 @@ pub use tracing::Level;
 pub use channel::{Channel, Joined, Reason};
 pub use connect_info::ConnectInfo;
 pub use context::{Context, Handle, ReplyTo, SendError};
-pub use endpoint::{Endpoint, Stats};
+pub use endpoint::{Broadcaster, Endpoint, Stats};
 pub use error::{Error, Result, refuse};
 pub use options::{Drainer, Flood, LongPoll, Overflow, SocketOptions};
 pub use presence::{Presence, PresenceHandler, PresenceMember};
@@ -80,6 +81,8 @@ mod guides {
     struct Testing;
     #[doc = include_str!("../../../docs/telemetry.md")]
     struct Telemetry;
+    #[doc = include_str!("../../../docs/cluster.md")]
+    struct Cluster;
     #[doc = include_str!("../../../docs/deployment.md")]
     struct Deployment;
     #[doc = include_str!("../../../docs/writing-a-client.md")]

@@ -4,8 +4,9 @@ mod handler;
 
 use std::{
     fmt,
+    hash::{BuildHasher, RandomState},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
@@ -15,7 +16,7 @@ use bennu_pubsub::{
     PubSub,
     tracker::{
         Member, Meta, PresenceDiff, PresenceEntry, PresenceError, PresenceOptions, Presences,
-        Replica, Roster,
+        Replica, ReplicaEvent, Roster,
     },
 };
 use bennu_wire::{Broadcast, Payload, Topic};
@@ -36,7 +37,8 @@ const DIFF: &str = "presence_diff";
 /// An endpoint has one, [`Endpoint::presence`](crate::Endpoint::presence), which channels use by
 /// [`Context::track`] and its companions. More can be made, each with its own presences. Clients get
 /// `presence_state` when a channel says so, and `presence_diff` whenever somebody in their topic comes, goes or
-/// changes. Phoenix's `Phoenix.Presence`; a topic's presences are those of this node.
+/// changes. Phoenix's `Phoenix.Presence`. A topic's presences are those of all nodes where the endpoint has an
+/// [`adapter`](crate::Endpoint::adapter).
 ///
 /// ```
 /// use bennu::{Endpoint, PubSub};
@@ -96,22 +98,15 @@ impl Presence {
     }
 
     fn set_up(setup: Setup, pubsub: &PubSub) -> Self {
-        static STARTS: AtomicU64 = AtomicU64::new(0);
-        // Every presence of every start of a node is a replica of its own, by the time and a count.
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-        let start = since_epoch.map_or(0, |it| it.as_micros() as u64);
-        let replica = Replica {
-            node: "local".into(),
-            start: (start << 12) | (STARTS.fetch_add(1, Ordering::Relaxed) & 0xfff),
-        };
-        let pubsub = pubsub.clone();
-        let Setup { name, options, .. } = &setup;
+        let tell_of = pubsub.clone();
         let roster = match &setup.handler {
-            None => Roster::new(&replica, name, options, move |diff| tell(&pubsub, &diff)),
+            None => roster(&setup, &setup.options, pubsub, move |diff| {
+                tell(&tell_of, &diff)
+            }),
             Some(handler) => {
-                let workers = Arc::new(Workers::new(pubsub, handler.clone()));
-                let options = options.clone().after(true);
-                Roster::new(&replica, name, &options, move |diff| workers.take(diff))
+                let workers = Arc::new(Workers::new(tell_of, handler.clone()));
+                let options = setup.options.clone().after(true);
+                roster(&setup, &options, pubsub, move |diff| workers.take(diff))
             }
         };
         Self {
@@ -162,7 +157,7 @@ impl Presence {
         presences.get(key).cloned()
     }
 
-    /// How many metas all topics of this node have together. It costs the same for any number.
+    /// How many metas are tracked on this node, in all topics together. It costs the same for any number.
     #[must_use]
     pub fn size(&self) -> usize {
         self.roster.presences()
@@ -238,6 +233,18 @@ impl Presence {
         let _ = cx.change(self, Change::PushState);
     }
 
+    /// Has other nodes told that this one is there. It begins by itself with the first use; an endpoint's begins with
+    /// [`Endpoint::router`](crate::Endpoint::router). Without other nodes, or a tokio runtime, nothing happens.
+    pub fn begin(&self) {
+        self.roster.begin();
+    }
+
+    /// Tells other nodes that all who are present here have left, as when this node ends; from then on it's told no
+    /// more. [`Endpoint::leave_cluster`](crate::Endpoint::leave_cluster) does it. Phoenix's `graceful_permdown`.
+    pub fn leave_cluster(&self) {
+        self.roster.leave();
+    }
+
     pub(crate) fn roster(&self) -> &Roster {
         &self.roster
     }
@@ -301,6 +308,48 @@ impl PresenceMember {
     /// Removes all presences of this member.
     pub fn untrack_all(&self) {
         self.0.untrack_all();
+    }
+}
+
+/// What keeps the presences: of this node, or of all nodes of its cluster.
+fn roster(
+    setup: &Setup,
+    options: &PresenceOptions,
+    pubsub: &PubSub,
+    publish: impl Fn(PresenceDiff) + Send + Sync + 'static,
+) -> Roster {
+    let name = setup.name.clone();
+    if let Some(cluster) = pubsub.cluster() {
+        let report = move |event| report(&name, &event);
+        return Roster::clustered(cluster, start(), &setup.name, options, publish, report);
+    }
+    let replica = Replica {
+        node: "local".into(),
+        start: start(),
+    };
+    Roster::new(&replica, &name, options, publish)
+}
+
+/// Tells each start of a presence from others of its node: by the time in microseconds, so that later ones have
+/// larger numbers, by a number of this process, and by a count.
+fn start() -> u64 {
+    static STARTS: AtomicU64 = AtomicU64::new(0);
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let micros = since_epoch.map_or(0, |it| it.as_micros() as u64);
+    let count = STARTS.fetch_add(1, Ordering::Relaxed);
+    (micros << 12) | (*PROCESS & 0xff) << 4 | (count & 0xf)
+}
+
+/// Says what happens among the nodes that have a presence in common.
+fn report(presence: &str, event: &ReplicaEvent) {
+    match event {
+        ReplicaEvent::Up(_) | ReplicaEvent::Gone(_) => {
+            tracing::info!(presence, %event, "presence");
+        }
+        ReplicaEvent::Unreadable(..) => tracing::debug!(presence, %event, "presence"),
+        ReplicaEvent::NameTaken(_) => tracing::error!(presence, %event, "presence"),
+        _ => tracing::warn!(presence, %event, "presence"),
     }
 }
 

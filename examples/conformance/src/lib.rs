@@ -17,15 +17,13 @@ pub use options::Options;
 use socket::UserSocket;
 
 /// The endpoint with its one socket, at `/socket`.
-#[must_use]
-pub fn endpoint(options: &Options) -> Endpoint<()> {
-    let endpoint = match &options.secret {
-        Some(secret) => Endpoint::new(()).secret(secret),
-        None => Endpoint::new(()),
-    };
-    endpoint
-        .options(options.socket())
-        .socket::<UserSocket>("/socket")
+///
+/// # Errors
+///
+/// When an option that names other nodes makes no sense; the text says which.
+pub fn endpoint(options: &Options) -> Result<Endpoint<()>, String> {
+    let endpoint = options.endpoint()?.options(options.socket());
+    Ok(endpoint.socket::<UserSocket>("/socket"))
 }
 
 /// All that is served: the socket, and the HTTP side.

@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+use bennu::Endpoint;
 use clap::Parser;
 use conformance::{Options, endpoint, router};
 
@@ -26,11 +27,14 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Some(option) = options.unsupported() {
-        eprintln!("error: {option} isn't supported yet");
-        return ExitCode::from(2);
-    }
-    match serve(&options).await {
+    let endpoint = match endpoint(&options) {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match serve(&options, endpoint).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!(
@@ -42,16 +46,25 @@ async fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "says where it listens")]
-async fn serve(options: &Options) -> std::io::Result<()> {
-    let endpoint = endpoint(options);
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "says where it listens, and what it misses"
+)]
+async fn serve(options: &Options, endpoint: Endpoint<()>) -> std::io::Result<()> {
     let router = router(&endpoint);
     let listener = tokio::net::TcpListener::bind((options.bind, options.port)).await?;
+    if let Some(cluster) = endpoint.pubsub().cluster()
+        && !cluster.ready().await
+    {
+        eprintln!("the other nodes can't be reached yet");
+    }
     println!("listening on {}", listener.local_addr()?);
     bennu::serve(listener, router)
         .drain(&endpoint)
         .with_graceful_shutdown(terminated())
-        .await
+        .await?;
+    Ok(())
 }
 
 /// Waits for SIGTERM, or for ctrl-c.

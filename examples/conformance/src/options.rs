@@ -2,7 +2,9 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use bennu::{CheckOrigin, LongPoll, OriginError, SocketOptions};
+use bennu::{CheckOrigin, Endpoint, LongPoll, NameError, NodeName, OriginError, SocketOptions};
+use bennu_nats::{ConnectOptions, NatsBus, NatsOptions};
+use bennu_redis::{RedisBus, RedisOptions};
 use clap::Parser;
 
 /// Bennu's conformance server: a fixed contract for clients, load tools and fault tests.
@@ -29,15 +31,15 @@ pub struct Options {
     /// Origins to accept, such as `//example.com`, separated by commas. All by default.
     #[arg(long, value_parser = origins)]
     pub check_origin: Option<CheckOrigin>,
-    /// This node's name in a cluster. Not yet there.
-    #[arg(long)]
-    pub node: Option<String>,
-    /// A Redis to form a cluster over. Not yet there.
-    #[arg(long)]
-    pub redis: Option<String>,
-    /// A NATS server to form a cluster over. Not yet there.
-    #[arg(long)]
-    pub nats: Option<String>,
+    /// This node's name in a cluster. At random by default.
+    #[arg(long, value_parser = node)]
+    pub node: Option<NodeName>,
+    /// A Redis to form a cluster over, or several, separated by commas, that share the load.
+    #[arg(long, value_delimiter = ',', conflicts_with = "nats")]
+    pub redis: Vec<String>,
+    /// A NATS server to form a cluster over, or several of one cluster, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    pub nats: Vec<String>,
     /// How long a long-poll waits.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub window_ms: u64,
@@ -47,17 +49,25 @@ pub struct Options {
 }
 
 impl Options {
-    /// The first option that was given and doesn't work yet.
-    #[must_use]
-    pub fn unsupported(&self) -> Option<&'static str> {
-        let given = [
-            ("--node", self.node.is_some()),
-            ("--redis", self.redis.is_some()),
-            ("--nats", self.nats.is_some()),
-        ];
-        given
-            .into_iter()
-            .find_map(|(name, given)| given.then_some(name))
+    /// An endpoint that reaches the other nodes, if there are any. The error is one of the command line.
+    pub(crate) fn endpoint(&self) -> Result<Endpoint<()>, String> {
+        let mut endpoint = Endpoint::new(());
+        if let Some(secret) = &self.secret {
+            endpoint = endpoint.secret(secret);
+        }
+        if let Some(name) = &self.node {
+            endpoint = endpoint.node_name(name.as_str());
+        }
+        if !self.redis.is_empty() {
+            let urls = self.redis.iter().map(String::as_str);
+            let bus = RedisBus::servers(urls, RedisOptions::new());
+            endpoint = endpoint.adapter(bus.map_err(|error| format!("--redis: {error}"))?);
+        }
+        if !self.nats.is_empty() {
+            let bus = NatsBus::with(&self.nats, ConnectOptions::new(), NatsOptions::new());
+            endpoint = endpoint.adapter(bus.map_err(|error| format!("--nats: {error}"))?);
+        }
+        Ok(endpoint)
     }
 
     pub(crate) fn socket(&self) -> SocketOptions {
@@ -74,6 +84,10 @@ impl Options {
                 ..LongPoll::default()
             })
     }
+}
+
+fn node(name: &str) -> Result<NodeName, NameError> {
+    NodeName::parse(name)
 }
 
 fn secret(secret: &str) -> Result<String, String> {

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::options::Options;
 
 fn endpoint() -> Endpoint<()> {
-    crate::endpoint(&Options::parse_from(["conformance"]))
+    crate::endpoint(&Options::parse_from(["conformance"])).unwrap()
 }
 
 async fn user(endpoint: &Endpoint<()>, user_id: &str) -> Client {

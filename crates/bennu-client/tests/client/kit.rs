@@ -41,7 +41,7 @@ impl Server {
 
     pub(crate) async fn start_at(address: SocketAddr, args: &[&str]) -> Self {
         let args = [&["conformance"], args].concat();
-        let endpoint = conformance::endpoint(&Options::parse_from(args));
+        let endpoint = conformance::endpoint(&Options::parse_from(args)).unwrap();
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

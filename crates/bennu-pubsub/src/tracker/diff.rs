@@ -175,9 +175,11 @@ pub struct PresenceDiff {
 
 impl PresenceDiff {
     /// Adds what changed later. What came and went in between is in `leaves` alone: who was told of it by a
-    /// list forgets it, and others ignore it.
+    /// list forgets it, and others ignore it. What went and came back, as when the node that tracks it was out of
+    /// reach, is in `joins` alone.
     pub fn merge(&mut self, later: Self) {
         self.joins.remove(&later.leaves);
+        self.leaves.remove(&later.joins);
         self.joins.append(later.joins);
         for key in later.leaves.keys() {
             self.after.0.remove(key);

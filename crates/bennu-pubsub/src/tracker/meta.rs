@@ -46,6 +46,12 @@ impl Meta {
         Ok(Self { members })
     }
 
+    /// The members of an object, as [`unstamped`] has them. What comes from elsewhere is checked like any other.
+    pub(super) fn from_members(members: &str) -> Option<Self> {
+        let json = RawValue::from_string(format!("{{{members}}}")).ok()?;
+        Self::new(&json).ok()
+    }
+
     /// Length of the object's text in bytes, without what a tracker adds.
     pub(super) fn len(&self) -> usize {
         self.members.len() + 2
@@ -63,6 +69,16 @@ impl Meta {
         // Members of a valid object and a ref make a valid object.
         RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
     }
+}
+
+/// What a stamped meta's text has besides the refs: its members. Refs are as long as each other.
+pub(super) fn unstamped(json: &str, replaced: bool) -> Option<&str> {
+    const REF: usize = r#""phx_ref":"0123456789abcdef""#.len();
+    const PREV: usize = r#","phx_ref_prev":"0123456789abcdef""#.len();
+    let json = json.strip_prefix('{')?.strip_suffix('}')?;
+    let refs = if replaced { REF + PREV } else { REF };
+    let members = json.get(..json.len().checked_sub(refs)?)?;
+    Some(members.strip_suffix(',').unwrap_or(members))
 }
 
 fn members(json: &str) -> Option<&str> {
@@ -114,8 +130,11 @@ pub struct Replica {
     pub start: u64,
 }
 
+/// How many bits of a version a ref has: enough for nine years of a million changes a second.
+pub(super) const VERSION_BITS: u32 = 48;
+
 /// Makes refs from versions: no entry has to keep its ref, and no ref comes twice.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Stamp([u8; 6]);
 
 impl Stamp {
@@ -127,7 +146,6 @@ impl Stamp {
         Self(tag)
     }
 
-    /// 48 bits of versions last for nine years of a million changes a second.
     pub(super) fn stamp(self, version: u64) -> PresenceRef {
         let mut raw = [0; 12];
         let (tag, count) = raw.split_at_mut(6);
@@ -204,7 +222,7 @@ impl Serialize for PresenceMeta {
 mod tests {
     use serde_json::value::RawValue;
 
-    use super::{Meta, Replica, Stamp};
+    use super::{Meta, Replica, Stamp, unstamped};
 
     fn check(meta: &str, expected: Option<&str>) {
         let stamp = Stamp([0; 6]);
@@ -218,6 +236,12 @@ mod tests {
                 r#""phx_ref":"AAAAAAAAAAAAAAAB","phx_ref_prev":"AAAAAAAAAAAAAAAA""#,
             )
         });
+        if let Some(stamped) = &found {
+            let members = unstamped(stamped.get(), true).unwrap();
+            let again = Meta::from_members(members).unwrap();
+            let again = again.stamped(stamp.stamp(1), Some(stamp.stamp(0)));
+            assert_eq!(again.get(), stamped.get(), "what another node makes of it");
+        }
         assert_eq!(found.map(|it| it.get().to_owned()), expected, "for {meta}");
     }
 

@@ -19,6 +19,12 @@ pub struct PresenceOptions {
     pub(super) meta_bytes_max: usize,
     pub(super) keys_max: usize,
     pub(super) after: bool,
+    pub(super) heartbeat: Duration,
+    pub(super) down_after: Duration,
+    pub(super) gone_after: Duration,
+    pub(super) remote_bytes_max: usize,
+    pub(super) changes_max: usize,
+    pub(super) message_bytes_max: usize,
 }
 
 impl PresenceOptions {
@@ -31,6 +37,12 @@ impl PresenceOptions {
             meta_bytes_max: 64 * 1024,
             keys_max: 1000,
             after: false,
+            heartbeat: Duration::from_millis(1_500),
+            down_after: Duration::from_secs(6),
+            gone_after: Duration::from_secs(20 * 60),
+            remote_bytes_max: 128 << 20,
+            changes_max: 8_192,
+            message_bytes_max: 256 * 1024,
         }
     }
 
@@ -69,6 +81,48 @@ impl PresenceOptions {
     /// Whether a diff says which metas its keys have afterwards: no. It costs a copy of these.
     pub fn after(mut self, after: bool) -> Self {
         self.after = after;
+        self
+    }
+
+    /// How often a node says that it is there: every 1,500 ms. Phoenix's `broadcast_period`. Changes aren't
+    /// told by heartbeats but at once, or 100 ms after those before.
+    pub fn heartbeat(mut self, heartbeat: Duration) -> Self {
+        self.heartbeat = heartbeat;
+        self
+    }
+
+    /// How long a node may be silent until what it tracks has left: 6 s, and two heartbeats at least. It's
+    /// kept, and comes back when the node does. Phoenix's `down_period`, which is 30 s.
+    pub fn down_after(mut self, silence: Duration) -> Self {
+        self.down_after = silence;
+        self
+    }
+
+    /// How long a node may be silent until nothing of it is kept: 20 minutes. Phoenix's `permdown_period`.
+    pub fn gone_after(mut self, silence: Duration) -> Self {
+        self.gone_after = silence;
+        self
+    }
+
+    /// How much of what other nodes track is mirrored in each of the 32 trackers of a [`Roster`](super::Roster):
+    /// 128 MiB, about 400,000 metas. More isn't seen on this node, and that is said by a
+    /// [`ReplicaEvent::Refused`](super::ReplicaEvent).
+    pub fn remote_bytes_max(mut self, bytes: usize) -> Self {
+        self.remote_bytes_max = bytes;
+        self
+    }
+
+    /// How many of the newest changes each tracker remembers for other nodes: 8,192, and none that is older than
+    /// twenty heartbeats. A node that missed older ones is sent all that is there instead.
+    pub fn changes_max(mut self, changes: usize) -> Self {
+        self.changes_max = changes;
+        self
+    }
+
+    /// How large a message to other nodes is, about: 256 KiB. What doesn't fit goes into further ones; one meta
+    /// isn't cut in two.
+    pub fn message_bytes_max(mut self, bytes: usize) -> Self {
+        self.message_bytes_max = bytes;
         self
     }
 }

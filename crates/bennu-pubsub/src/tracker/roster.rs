@@ -14,8 +14,11 @@ use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     Listing, Meta, Owner, PresenceDiff, PresenceEntry, PresenceError, PresenceOptions, PresenceRef,
-    Presences, Replica, Tracker, meta::hash,
+    Presences, Replica, ReplicaEvent, Replication, Shards, Tracker,
+    gossip::{Beginning, Gossip},
+    meta::hash,
 };
+use crate::Cluster;
 
 /// Trackers, each with its topics and its lock. Not more than the bits of [`Member::shards`].
 const SHARDS: usize = 32;
@@ -32,12 +35,17 @@ pub struct Roster {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     shards: Box<[Mutex<Shard>]>,
     keys_max: usize,
     owners: AtomicU64,
     publish: Box<dyn Fn(PresenceDiff) + Send + Sync>,
+    /// Where there are other nodes.
+    gossip: Option<Arc<Gossip>>,
 }
+
+/// A roster's trackers, as a replication sees them.
+pub(super) struct Trackers(pub(super) Arc<Inner>);
 
 struct Shard {
     tracker: Tracker,
@@ -68,20 +76,56 @@ impl Roster {
         options: &PresenceOptions,
         publish: impl Fn(PresenceDiff) + Send + Sync + 'static,
     ) -> Self {
-        let shard = |index| {
-            Mutex::new(Shard {
-                tracker: Tracker::new(replica, &format!("{name}/{index}"), options.clone()),
-                publishing: false,
-                timer: false,
-            })
-        };
         Self {
-            inner: Arc::new(Inner {
-                shards: (0..SHARDS).map(shard).collect(),
-                keys_max: options.keys_max,
-                owners: AtomicU64::new(0),
-                publish: Box::new(publish),
-            }),
+            inner: Arc::new(Inner::new(replica, name, options, Box::new(publish), None)),
+        }
+    }
+
+    /// As [`new`](Self::new), together with the rosters of that name on the other nodes of a cluster: each shows what
+    /// all of them track. `start` grows from start to start of the node, as a clock does. `report` is called with
+    /// what happens among the nodes; it may not block.
+    ///
+    /// It begins with its first use within a tokio runtime, or with [`begin`](Self::begin).
+    #[must_use]
+    pub fn clustered(
+        cluster: &Cluster,
+        start: u64,
+        name: &str,
+        options: &PresenceOptions,
+        publish: impl Fn(PresenceDiff) + Send + Sync + 'static,
+        report: impl Fn(ReplicaEvent) + Send + 'static,
+    ) -> Self {
+        let replica = Replica {
+            node: cluster.node().name.as_str().into(),
+            start,
+        };
+        let replication = Replication::new(&replica, name, SHARDS, options, now());
+        let gossip = Gossip::new(cluster, name, replication.bye());
+        let publish = Box::new(publish);
+        let inner = Inner::new(&replica, name, options, publish, Some(gossip.clone()));
+        for shard in &inner.shards {
+            lock(shard).tracker.replicate();
+        }
+        let inner = Arc::new(inner);
+        gossip.prepare(Beginning {
+            replication,
+            trackers: Arc::downgrade(&inner),
+            report: Box::new(report),
+        });
+        Self { inner }
+    }
+
+    /// Makes itself known to other nodes and listens to them, if there are any and it hasn't begun. Without a tokio
+    /// runtime it does nothing.
+    pub fn begin(&self) {
+        self.inner.begin();
+    }
+
+    /// Tells other nodes that all who are present here have left, as a node does that ends. They say so at once, not
+    /// after [`PresenceOptions::down_after`]. From then on nothing is told to others.
+    pub fn leave(&self) {
+        if let Some(gossip) = &self.inner.gossip {
+            gossip.end();
         }
     }
 
@@ -176,7 +220,7 @@ impl Member {
             self.keys.fetch_sub(1, Ordering::Relaxed);
         }
         self.shards.fetch_or(1 << index, Ordering::Relaxed);
-        self.roster.settle(index, shard);
+        self.roster.settle_own(index, shard);
         tracked
     }
 
@@ -192,7 +236,7 @@ impl Member {
     ) -> Result<PresenceRef, PresenceError> {
         let (index, mut shard) = self.roster.of(topic);
         let updated = shard.tracker.update(self.owner, topic, key, meta, now());
-        self.roster.settle(index, shard);
+        self.roster.settle_own(index, shard);
         updated
     }
 
@@ -202,7 +246,7 @@ impl Member {
         if shard.tracker.untrack(self.owner, topic, key, now()) {
             self.keys.fetch_sub(1, Ordering::Relaxed);
         }
-        self.roster.settle(index, shard);
+        self.roster.settle_own(index, shard);
     }
 
     /// Removes all presences of this member.
@@ -213,7 +257,7 @@ impl Member {
                 let mut shard = lock(shard);
                 let gone = shard.tracker.untrack_owner(self.owner, now());
                 self.keys.fetch_sub(gone, Ordering::Relaxed);
-                self.roster.settle(index, shard);
+                self.roster.settle_own(index, shard);
             }
         }
     }
@@ -226,11 +270,49 @@ impl Drop for Member {
 }
 
 impl Inner {
+    fn new(
+        replica: &Replica,
+        name: &str,
+        options: &PresenceOptions,
+        publish: Box<dyn Fn(PresenceDiff) + Send + Sync>,
+        gossip: Option<Arc<Gossip>>,
+    ) -> Self {
+        let shard = |index| {
+            Mutex::new(Shard {
+                tracker: Tracker::new(replica, &format!("{name}/{index}"), options.clone()),
+                publishing: false,
+                timer: false,
+            })
+        };
+        Self {
+            shards: (0..SHARDS).map(shard).collect(),
+            keys_max: options.keys_max,
+            owners: AtomicU64::new(0),
+            publish,
+            gossip,
+        }
+    }
+
+    fn begin(&self) {
+        if let Some(gossip) = &self.gossip {
+            gossip.begin();
+        }
+    }
+
     fn of(&self, topic: &Topic) -> (usize, MutexGuard<'_, Shard>) {
+        self.begin();
         let index = hash(&[topic.as_bytes()]) as usize % SHARDS;
         match self.shards.get(index) {
             Some(shard) => (index, lock(shard)),
             None => unreachable!("{index} of {SHARDS} shards"),
+        }
+    }
+
+    /// After a call of this node that may have changed something: others are told as well.
+    fn settle_own(self: &Arc<Self>, index: usize, shard: MutexGuard<'_, Shard>) {
+        self.settle(index, shard);
+        if let Some(gossip) = &self.gossip {
+            gossip.change();
         }
     }
 
@@ -283,6 +365,24 @@ impl Inner {
     fn publish_more(&self, index: usize) -> bool {
         let shard = self.shards.get(index).map(lock);
         shard.is_some_and(|shard| self.publish_some(index, shard).is_some())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Nobody is present here any more, so others needn't wait until that's plain.
+        if let Some(gossip) = &self.gossip {
+            gossip.end();
+        }
+    }
+}
+
+impl Shards for Trackers {
+    fn with<R>(&mut self, shard: usize, act: impl FnOnce(&mut Tracker) -> R) -> Option<R> {
+        let mut guard = self.0.shards.get(shard).map(lock)?;
+        let result = act(&mut guard.tracker);
+        self.0.settle(shard, guard);
+        Some(result)
     }
 }
 

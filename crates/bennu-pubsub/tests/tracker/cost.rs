@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use allocation_counter::AllocationInfo;
-use bennu_pubsub::tracker::{Meta, Owner, PresenceOptions, Tracker};
+use bennu_pubsub::tracker::{Meta, Output, Owner, PresenceOptions, Replica, Replication, Tracker};
 use serde_json::json;
 
 use crate::script::tracker;
@@ -102,4 +102,62 @@ fn a_storm_of_joins_is_told_once_a_window() {
     let diff = tracker.poll_diff().unwrap();
     assert_eq!(diff.joins.len(), MEMBERS as usize - 100);
     assert!(tracker.poll_diff().is_none());
+}
+
+#[test]
+fn a_member_on_another_node_takes_less_than_five_hundred_bytes_and_nothing_when_it_left() {
+    let options = PresenceOptions::new().window(Duration::ZERO);
+    let options = options.changes_max(2 * MEMBERS as usize);
+    let now = Instant::now();
+    let replica = |node: &str| Replica {
+        node: node.into(),
+        start: 1,
+    };
+    let replication = |node| Replication::new(&replica(node), "p", 1, &options, now);
+    let mut ants = [Tracker::new(&replica("ant"), "0", options.clone())];
+    let mut bees = [Tracker::new(&replica("bee"), "0", options.clone())];
+    let (mut ant, mut bee) = (replication("ant"), replication("bee"));
+    ants[0].replicate();
+    bees[0].replicate();
+    let meta = Meta::new(&json!({"status": "online"})).unwrap();
+    let mut told = |ants: &mut [Tracker], later| {
+        ant.handle_timeout(ants, now + Duration::from_secs(later));
+        let outputs = std::iter::from_fn(|| ant.poll_output(ants));
+        let messages = outputs.filter_map(|it| match it {
+            Output::ToAll(message) => Some(message),
+            Output::ToNode(..) | Output::Event(_) => None,
+        });
+        messages.collect::<Vec<_>>()
+    };
+    let mut hear = |bees: &mut [Tracker], messages: &[bytes::Bytes]| {
+        for message in messages {
+            bee.handle_message("ant", message, bees, now);
+            while bee.poll_output(bees).is_some() {}
+            while bees[0].poll_diff().is_some() {}
+        }
+    };
+    // They meet first.
+    let messages = told(&mut ants, 0);
+    hear(&mut bees, &messages);
+    for n in 0..MEMBERS {
+        let key = format!("user-{n}");
+        let tracked = ants[0].track(Owner(n), &"t".into(), &key, &meta, now);
+        tracked.unwrap();
+    }
+    let messages = told(&mut ants, 2);
+    let sent: usize = messages.iter().map(|it| it.len()).sum();
+    let info = allocation_counter::measure(|| hear(&mut bees, &messages));
+    assert_eq!(bees[0].count(&"t".into()), MEMBERS as usize);
+    let (bytes, sent) = (info.bytes_current / MEMBERS as i64, sent / MEMBERS as usize);
+    println!("{bytes} bytes a member, of which its JSON is 56, and {sent} on the way");
+    assert!(bytes < 500, "{bytes} bytes a member");
+    assert!(sent < 50, "{sent} bytes on the way");
+
+    for n in 0..MEMBERS {
+        ants[0].untrack_owner(Owner(n), now);
+    }
+    let messages = told(&mut ants, 4);
+    let left = allocation_counter::measure(|| hear(&mut bees, &messages));
+    let kept = info.bytes_current + left.bytes_current;
+    assert!(kept < 5_000, "{kept} bytes are kept for nobody");
 }

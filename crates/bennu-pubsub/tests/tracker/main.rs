@@ -7,6 +7,7 @@
 )]
 
 mod client;
+mod cluster;
 mod cost;
 mod model;
 mod roster;

@@ -228,6 +228,28 @@ impl World {
     }
 }
 
+#[test]
+fn diffs_of_who_left_and_came_back_merge_into_a_join() {
+    let now = Instant::now();
+    let mut tracker = tracker(PresenceOptions::new());
+    let meta = Meta::new(&json!({})).unwrap();
+    tracker
+        .track(Owner(1), &"t".into(), "ana", &meta, now)
+        .unwrap();
+    let back = tracker.poll_diff().unwrap();
+    let left = PresenceDiff {
+        joins: back.leaves.clone(),
+        leaves: back.joins.clone(),
+        ..back.clone()
+    };
+    let merged = |mut first: PresenceDiff, then: &PresenceDiff| {
+        first.merge(then.clone());
+        (first.joins.len(), first.leaves.len())
+    };
+    assert_eq!(merged(left.clone(), &back), (1, 0));
+    assert_eq!(merged(back, &left), (0, 1));
+}
+
 fn listed(tracker: &mut Tracker, topic: usize) -> Value {
     serde_json::to_value(tracker.listing(&TOPICS[topic].into())).unwrap()
 }

@@ -1,5 +1,7 @@
 //! What was counted, as one list of samples.
 
+mod node;
+
 use std::{iter, sync::Arc};
 
 use bennu_pubsub::PubSub;
@@ -353,62 +355,6 @@ impl Metrics {
         for (name, help, value) in losses {
             self.add(name, Kind::Counter, help, mounts, |it, add| {
                 add.value(value(&it.mount.counters));
-            });
-        }
-    }
-
-    fn add_node(&mut self, pubsub: &PubSub, presence: &Presence) {
-        let (stats, adapter) = (pubsub.stats(), pubsub.adapter_health());
-        let values = [
-            (
-                "bennu_topics",
-                Kind::Gauge,
-                "Topics that have subscribers.",
-                pubsub.topics() as u64,
-            ),
-            (
-                "bennu_presences",
-                Kind::Gauge,
-                "Metas that the endpoint's presence tracks on this node.",
-                presence.size() as u64,
-            ),
-            (
-                "bennu_broadcasts_total",
-                Kind::Counter,
-                "Broadcasts to topics with subscribers on this node.",
-                stats.broadcasts,
-            ),
-            (
-                "bennu_broadcast_deliveries_total",
-                Kind::Counter,
-                "Deliveries of broadcasts, one for each subscriber.",
-                stats.deliveries,
-            ),
-            (
-                "bennu_adapter_connected",
-                Kind::Gauge,
-                "Whether other nodes can be reached, 1 or 0.",
-                u64::from(adapter.connected),
-            ),
-            (
-                "bennu_adapter_lost_total",
-                Kind::Counter,
-                "Broadcasts that were lost on their way from or to other nodes.",
-                adapter.lost,
-            ),
-        ];
-        for (name, kind, help, value) in values {
-            let sample = Sample {
-                name,
-                suffix: "",
-                labels: Vec::new(),
-                value: value as f64,
-            };
-            self.families.push(Family {
-                name,
-                kind,
-                help,
-                samples: vec![sample],
             });
         }
     }

@@ -16,7 +16,7 @@ use super::{Accept, origin, subprotocol};
 use crate::{
     ConnectInfo, Error, SocketOptions,
     params::Params,
-    runtime::{Conn, Full, Mount, Seat, caught},
+    runtime::{Conn, Driver, Full, Mount, Seat, caught},
     session::is_csrf_token,
     telemetry::{
         Refused,
@@ -191,7 +191,7 @@ pub(crate) async fn connect<T: Accept>(
     let connected = AssertUnwindSafe(async {
         find_session(options, csrf_token.as_deref(), &mut info).await;
         let socket = sockets.connect(params, &info).await?;
-        Ok(sockets.driver(socket, &conn))
+        Ok(reachable(mount, sockets.driver(socket, &conn)).await)
     });
     let connected = connected.catch_unwind().instrument(span);
     let connected = timeout(options.limits.connect_timeout, connected).await;
@@ -214,6 +214,16 @@ pub(crate) async fn connect<T: Accept>(
     };
     mount.counters.refuse(refused);
     Err(refusal)
+}
+
+/// A socket that forced disconnects of other nodes reach.
+async fn reachable<D: Driver>(mount: &Mount, driver: D) -> D {
+    let cluster = mount.pubsub.cluster();
+    let id = cluster.and_then(|_| driver.inspect().id);
+    if let Some(interest) = id.and_then(|id| mount.pubsub.interest(&id)) {
+        interest.registered().await;
+    }
+    driver
 }
 
 /// Notes the trace that the handshake belongs to, if somebody looks at traces.

@@ -8,5 +8,6 @@
 mod clients;
 mod guest;
 mod handler;
+mod nodes;
 #[path = "../support/mod.rs"]
 mod support;

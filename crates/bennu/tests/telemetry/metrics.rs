@@ -1,8 +1,9 @@
 //! Each count, moved.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use bennu::{AdapterHealth, Broadcast, Overflow, SocketOptions};
+use bennu::{AdapterHealth, Bytes, Overflow, SocketOptions};
+use bennu_pubsub::{Link, NotConnected, Registration, Subject};
 use http::{Request, header};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
@@ -445,7 +446,7 @@ async fn losses_are_counted() {
     let mut old = Client::connect_to(&endpoint, path, &[]).await;
     old.ask(json!({"topic": "room:old", "event": "phx_join", "payload": {}, "ref": "1"}))
         .await;
-    endpoint.broadcast("room:old", "x", &bennu::Bytes::from("binary"));
+    endpoint.broadcast("room:old", "x", &Bytes::from("binary"));
     check(&endpoint, "bennu_broadcasts_skipped_total", &[SOCKET], 1).await;
 }
 
@@ -477,12 +478,24 @@ async fn broadcasts_and_their_deliveries_are_counted() {
 struct Broken;
 
 impl bennu::Adapter for Broken {
-    fn publish(&self, _: &std::sync::Arc<Broadcast>) {}
+    fn start(&self, _: Arc<dyn Link>) {}
+
+    fn publish(&self, _: &Subject, _: Bytes) {}
+
+    fn subscribe(&self, _: &Subject) -> Registration {
+        Box::pin(async { Err(NotConnected) })
+    }
+
+    fn unsubscribe(&self, _: &Subject) {}
 
     fn health(&self) -> AdapterHealth {
         AdapterHealth {
             connected: false,
             lost: 7,
+            published: 3,
+            received: 2,
+            reconnects: 1,
+            queued_bytes: 100,
         }
     }
 }
@@ -492,6 +505,19 @@ async fn an_adapter_says_how_it_is() {
     let endpoint = Endpoint::new(App::default()).adapter(Broken);
     check(&endpoint, "bennu_adapter_connected", &[], 0).await;
     check(&endpoint, "bennu_adapter_lost_total", &[], 7).await;
+    check(&endpoint, "bennu_adapter_published_total", &[], 3).await;
+    check(&endpoint, "bennu_adapter_received_total", &[], 2).await;
+    check(&endpoint, "bennu_adapter_reconnects_total", &[], 1).await;
+    check(&endpoint, "bennu_adapter_queued_bytes", &[], 100).await;
+    endpoint.broadcast(ROOM, "x", &());
+    let room = endpoint.subscribe(ROOM);
+    check(&endpoint, "bennu_cluster_sent_total", &[], 1).await;
+    check(&endpoint, "bennu_cluster_partitions", &[], 1).await;
+    drop(room);
+    for why in ["oversized", "malformed", "unknown", "unserved"] {
+        let labels = &[("why", why)];
+        check(&endpoint, "bennu_cluster_ignored_total", labels, 0).await;
+    }
     let health = endpoint.health();
     assert!(health.is_ready());
     assert_eq!(

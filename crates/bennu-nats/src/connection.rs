@@ -1,0 +1,234 @@
+//! A connection that the library keeps: what is published over it, what is heard, and how it is.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_nats::{Client, Event, PublishErrorKind, RequestErrorKind};
+use bennu_pubsub::{BusHub, BusQueue, Subject, SubjectNames};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
+
+use crate::{NatsOptions, interest::Interest};
+
+/// What is handed over in one piece, at most. One message may be longer.
+const BATCH_MESSAGES_MAX: usize = 1024;
+const BATCH_BYTES_MAX: usize = 1 << 20;
+
+pub(crate) struct Connection {
+    pub(crate) names: SubjectNames,
+    pub(crate) options: NatsOptions,
+    pub(crate) hub: BusHub,
+    pub(crate) queue: BusQueue<async_nats::Subject>,
+    interest: Mutex<Interest>,
+    wake: Notify,
+    state: watch::Sender<State>,
+    pub(crate) ending: watch::Sender<bool>,
+}
+
+/// How the connection is, as far as the library has told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct State {
+    /// Counts the connections.
+    epoch: u64,
+    connected: bool,
+    /// The subscriptions hold, and the others were told.
+    announced: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(names: SubjectNames, options: NatsOptions) -> Self {
+        Self {
+            names,
+            hub: BusHub::default(),
+            queue: BusQueue::new(options.queue_messages_max, options.queue_bytes_max),
+            options,
+            interest: Mutex::default(),
+            wake: Notify::new(),
+            state: watch::Sender::default(),
+            ending: watch::Sender::new(false),
+        }
+    }
+
+    pub(crate) fn interest(&self) -> MutexGuard<'_, Interest> {
+        self.interest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Interest has changed.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// What the library tells.
+    pub(crate) fn told(&self, event: &Event) {
+        match event {
+            Event::Connected => {
+                self.state.send_modify(|state| {
+                    state.epoch += 1;
+                    state.connected = true;
+                });
+                self.wake();
+            }
+            Event::Disconnected | Event::Closed => self.lost(event),
+            // An attempt to connect failed.
+            Event::ClientError(_) => self.lost(event),
+            Event::SlowConsumer(_) => self.queue.count_lost(1),
+            Event::ServerError(error) => tracing::warn!(%error, "NATS refused something"),
+            Event::LameDuckMode | Event::Draining => {}
+        }
+    }
+
+    fn lost(&self, why: &Event) {
+        let mut announced = false;
+        self.state.send_modify(|state| {
+            announced = state.announced;
+            state.connected = false;
+            state.announced = false;
+        });
+        self.interest().away();
+        self.queue.close();
+        if announced {
+            tracing::warn!(%why, "lost the connection to NATS");
+            self.hub.turned(false);
+        } else {
+            tracing::debug!(%why, "there is no connection to NATS");
+        }
+    }
+
+    /// Subscribes to what is wanted, and tells when all of it holds, until the end.
+    pub(crate) async fn subscribe(self: Arc<Self>, client: Client) {
+        loop {
+            let changes = self.interest().changes();
+            for subject in &changes {
+                let Ok(mut messages) = client.subscribe(self.names.name(subject)).await else {
+                    // The client has ended.
+                    return;
+                };
+                let (this, heard) = (self.clone(), subject.clone());
+                let reader = tokio::spawn(async move {
+                    while let Some(message) = messages.next().await {
+                        this.hub.receive(&heard, message.payload);
+                    }
+                });
+                self.interest().read(subject, reader.abort_handle());
+            }
+            let state = *self.state.borrow();
+            if state.connected && (!changes.is_empty() || !state.announced) {
+                let mut changed = self.state.subscribe();
+                tokio::select! {
+                    () = self.round_trip(&client) => self.confirm(&changes, state.epoch),
+                    _ = changed.wait_for(|it| it.epoch != state.epoch || !it.connected) => {
+                        // What was asked for is asked again with the connection.
+                        let mut interest = self.interest();
+                        changes.iter().for_each(|it| interest.confirm(it));
+                    }
+                }
+                continue;
+            }
+            // While there is no connection the library remembers what it was told.
+            {
+                let mut interest = self.interest();
+                changes.iter().for_each(|it| interest.confirm(it));
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    /// Has the server answer something, which it does after all that it was told before.
+    async fn round_trip(&self, client: &Client) {
+        // Nobody listens to this, and the server says so.
+        let subject = format!("{}.nobody", self.names.name(&Subject::Gossip));
+        let request = client.request(subject, Bytes::new());
+        let why = match timeout(self.options.answer_time_max, request).await {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer".to_owned(),
+        };
+        tracing::warn!(why, "NATS doesn't confirm subscriptions");
+        // Not again at once.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    fn confirm(&self, changes: &[Subject], epoch: u64) {
+        let mut again = None;
+        {
+            let mut interest = self.interest();
+            // The state changes with the interest's lock held by nobody, so it's looked at again.
+            self.state.send_if_modified(|state| {
+                if state.epoch == epoch && state.connected {
+                    interest.connected();
+                    if !state.announced {
+                        state.announced = true;
+                        again = Some(epoch > 1);
+                    }
+                }
+                again.is_some()
+            });
+            changes.iter().for_each(|it| interest.confirm(it));
+        }
+        if let Some(again) = again {
+            if !*self.ending.borrow() {
+                self.queue.open();
+            }
+            tracing::info!("connected to NATS");
+            if again {
+                self.hub.count_reconnect();
+            }
+            self.hub.turned(true);
+        }
+    }
+
+    /// Publishes what is queued, until the end.
+    pub(crate) async fn publish(self: Arc<Self>, client: Client) {
+        let mut ending = self.ending.subscribe();
+        loop {
+            let messages = self.queue.take(BATCH_MESSAGES_MAX, BATCH_BYTES_MAX);
+            if !messages.is_empty() {
+                self.send(&client, messages).await;
+                continue;
+            }
+            if *ending.borrow_and_update() {
+                return;
+            }
+            tokio::select! {
+                () = self.queue.wait() => {}
+                _ = ending.changed() => {}
+            }
+        }
+    }
+
+    async fn send(&self, client: &Client, messages: Vec<(async_nats::Subject, Bytes)>) {
+        let count = messages.len();
+        let mut state = self.state.subscribe();
+        let epoch = state.borrow_and_update().epoch;
+        let send = async {
+            let mut refused = 0;
+            for (subject, message) in messages {
+                let bytes = message.len();
+                match client.publish(subject, message).await {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == PublishErrorKind::Send => return None,
+                    Err(error) => {
+                        tracing::warn!(%error, bytes, "a message for other nodes can't be sent");
+                        refused += 1;
+                    }
+                }
+            }
+            client.flush().await.ok().map(|()| refused)
+        };
+        let refused = tokio::select! {
+            refused = send => refused,
+            _ = state.wait_for(|it| it.epoch != epoch || !it.connected) => None,
+        };
+        // What was written when the connection broke may have arrived or not.
+        let lost = refused.unwrap_or(count);
+        self.queue.count_lost(lost);
+        self.hub.count_published(count - lost);
+    }
+}

@@ -1,0 +1,71 @@
+//! What a bus over Redis is told.
+
+use std::time::Duration;
+
+/// Limits and names of a [`RedisBus`](crate::RedisBus).
+#[derive(Debug, Clone)]
+pub struct RedisOptions {
+    pub(crate) prefix: String,
+    pub(crate) queue_messages_max: usize,
+    pub(crate) queue_bytes_max: usize,
+    pub(crate) backoff_max: Duration,
+    pub(crate) answer_time_max: Duration,
+}
+
+impl RedisOptions {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            prefix: "bennu".to_owned(),
+            queue_messages_max: 65_536,
+            queue_bytes_max: 32 << 20,
+            backoff_max: Duration::from_secs(1),
+            answer_time_max: Duration::from_secs(5),
+        }
+    }
+
+    /// What the names of channels begin with, `bennu` by default: 1 to 64 letters, digits, `-` and `_`. Clusters with
+    /// different prefixes share a server without hearing each other.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// How many messages may wait for one server: 65,536 by default. More are lost, and counted.
+    #[must_use]
+    pub fn queue_messages_max(mut self, count: usize) -> Self {
+        self.queue_messages_max = count.max(1);
+        self
+    }
+
+    /// How many bytes may wait for one server: 32 MiB by default. More are lost, and counted.
+    #[must_use]
+    pub fn queue_bytes_max(mut self, bytes: usize) -> Self {
+        self.queue_bytes_max = bytes;
+        self
+    }
+
+    /// The longest pause between two attempts to connect: 1 second by default. Pauses begin at 50 ms, double, and
+    /// vary by half, so that nodes don't come back all at once.
+    #[must_use]
+    pub fn backoff_max(mut self, pause: Duration) -> Self {
+        self.backoff_max = pause;
+        self
+    }
+
+    /// How long a server may take to answer, and how often one that is silent is asked whether it's there: 5
+    /// seconds by default. Then the connection counts as broken.
+    #[must_use]
+    pub fn answer_time_max(mut self, time: Duration) -> Self {
+        self.answer_time_max = time;
+        self
+    }
+}
+
+impl Default for RedisOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
