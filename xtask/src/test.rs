@@ -286,10 +286,12 @@ fn schedules(schedules: u32) -> Result<(), String> {
         ("bennu-pubsub", &["--test", "schedules"][..]),
         ("bennu", &["--lib", "schedules"]),
     ] {
-        let args = [&["test", "--release", "--package", package], options].concat();
+        let args = [&["test", "--package", package], options].concat();
         Program::cargo(&args)
             .env("CARGO_TARGET_DIR", &folder)
             .env("RUSTFLAGS", "--cfg shuttle")
+            // Compiled in little time, and run in little.
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
             .env("SCHEDULES", schedules.to_string())
             .run()?;
     }
