@@ -20,8 +20,9 @@ use std::process::ExitCode;
 const HELP: &str = "\
 The project's own commands.
 
-  cargo xtask test [--only STEP[,STEP]] [--keep-going]
-      Runs all checks and tests, installing what they need where it may.
+  cargo xtask test [--only STEP[,STEP]] [--long] [--keep-going]
+      Runs all checks and tests, installing what they need where it may. --long soaks for 20 minutes instead of one,
+      and abuses a server that is built for release.
   cargo xtask test --list
       Names the steps.
   cargo xtask autobahn [--all] [--write]

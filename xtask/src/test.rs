@@ -10,6 +10,8 @@ struct Step {
     name: &'static str,
     about: &'static str,
     run: fn() -> Result<(), String>,
+    /// What `--long` does instead.
+    long: Option<fn() -> Result<(), String>>,
 }
 
 /// In the order in which they tell most soonest.
@@ -18,61 +20,91 @@ const STEPS: &[Step] = &[
         name: "tools",
         about: "what the tests need is there",
         run: tools::run,
+        long: None,
     },
     Step {
         name: "fmt",
         about: "the code is formatted",
         run: fmt,
+        long: None,
     },
     Step {
         name: "clippy",
         about: "the lints have nothing to say",
         run: clippy,
+        long: None,
     },
     Step {
         name: "layers",
         about: "no crate knows what it mustn't",
         run: layers::run,
+        long: None,
     },
     Step {
         name: "docs",
         about: "links lead somewhere, and the parity table is whole",
         run: docs::run,
+        long: None,
     },
     Step {
         name: "unit",
         about: "unit and integration tests",
         run: unit,
+        long: None,
     },
     Step {
         name: "doc",
         about: "the documentation's examples, and its links",
         run: doc,
+        long: None,
     },
     Step {
         name: "generated",
         about: "applications made by `bennu new` build, pass their tests and serve their page",
         run: generated::run,
+        long: None,
     },
     Step {
         name: "client",
         about: "our JavaScript client: types, build, size, tests",
         run: client,
+        long: None,
     },
     Step {
         name: "node",
         about: "the official JavaScript clients, and ours, against the server",
         run: node,
+        long: None,
     },
     Step {
         name: "chromium",
         about: "the examples' pages in a browser",
         run: chromium,
+        long: None,
     },
     Step {
         name: "autobahn",
         about: "what RFC 6455 allows and forbids, tried on the echo server",
         run: || autobahn::run(&[]),
+        long: None,
+    },
+    Step {
+        name: "schedules",
+        about: "what threads may do to topics and outboxes, in whatever order",
+        run: || schedules(100_000),
+        long: Some(|| schedules(1_000_000)),
+    },
+    Step {
+        name: "abuse",
+        about: "what hostile clients do to the server, and who else notices",
+        run: || abuse(&[], &[]),
+        long: Some(|| abuse(&["--release"], &[])),
+    },
+    Step {
+        name: "soak",
+        about: "sockets, channels and names come and go: a minute, or 20 with --long",
+        run: || abuse(&[], &["soak", "--minutes", "1", "--sockets", "2000"]),
+        long: Some(|| abuse(&["--release"], &["soak", "--minutes", "20"])),
     },
 ];
 
@@ -99,7 +131,8 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
             step.name, step.about
         );
         let step_began = Instant::now();
-        let result = (step.run)();
+        let run = step.long.filter(|_| options.long).unwrap_or(step.run);
+        let result = run();
         let took = step_began.elapsed();
         if let Err(why) = &result {
             println!("\n{} failed: {why}", step.name);
@@ -142,6 +175,7 @@ struct Options {
     steps: Vec<&'static Step>,
     keep_going: bool,
     list: bool,
+    long: bool,
 }
 
 impl Options {
@@ -150,19 +184,21 @@ impl Options {
             steps: STEPS.iter().collect(),
             keep_going: false,
             list: false,
+            long: false,
         };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match *arg {
                 "--keep-going" => options.keep_going = true,
                 "--list" => options.list = true,
+                "--long" => options.long = true,
                 "--only" => {
                     let names = args.next().ok_or("--only wants the names of steps")?;
                     options.steps = steps_named(names)?;
                 }
                 other => {
                     return Err(format!(
-                        "unknown option {other:?}; there are --only STEP[,STEP], --keep-going and --list"
+                        "unknown option {other:?}; there are --only STEP[,STEP], --long, --keep-going and --list"
                     ));
                 }
             }
@@ -237,6 +273,31 @@ fn chromium() -> Result<(), String> {
     npm(PHOENIX_JS, &["run", "test:chromium"])
 }
 
+/// Starts the abuse suite: `cargo` says how it's built, and `args` what it does. It builds the server it abuses.
+fn abuse(cargo: &[&str], args: &[&str]) -> Result<(), String> {
+    let args = [&["run"], cargo, &["--package", "bennu-abuse", "--"], args].concat();
+    Program::cargo(&args).run()
+}
+
+/// Runs the tests of `schedules.rs`, which are there only where `sync` is shuttle's; they're built apart.
+fn schedules(schedules: u32) -> Result<(), String> {
+    let folder = target().join("schedules");
+    for (package, options) in [
+        ("bennu-pubsub", &["--test", "schedules"][..]),
+        ("bennu", &["--lib", "schedules"]),
+    ] {
+        let args = [&["test", "--package", package], options].concat();
+        Program::cargo(&args)
+            .env("CARGO_TARGET_DIR", &folder)
+            .env("RUSTFLAGS", "--cfg shuttle")
+            // Compiled in little time, and run in little.
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
+            .env("SCHEDULES", schedules.to_string())
+            .run()?;
+    }
+    Ok(())
+}
+
 /// Builds the servers that the suites start. Tests are built along so that cargo takes the same features of every
 /// dependency as the `unit` step did, and builds nothing anew.
 pub(crate) fn build() -> Result<(), String> {
@@ -274,6 +335,7 @@ mod tests {
             Ok(&["fmt", "unit"]),
         );
         check(&["--only", "unti"], Err("there is no step \"unti\""));
+        check(&["--only", "soak", "--long"], Ok(&["soak"]));
         check(&["--only"], Err("wants the names"));
         check(&["--fast"], Err("unknown option"));
     }
@@ -282,6 +344,6 @@ mod tests {
     fn all_steps_run_unless_told_otherwise() {
         let options = Options::parse(&[]).unwrap();
         assert_eq!(options.steps.len(), STEPS.len());
-        assert!(!options.keep_going);
+        assert!(!options.keep_going && !options.long);
     }
 }

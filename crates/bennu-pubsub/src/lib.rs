@@ -33,6 +33,7 @@ mod range;
 mod receiver;
 mod subject;
 mod subscriber;
+mod sync;
 pub mod tracker;
 
 pub use adapter::{Adapter, AdapterHealth, Link, NotConnected, Registration};

@@ -3,10 +3,7 @@
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
 };
 
 use bennu_wire::{Broadcast, Topic};
@@ -15,6 +12,7 @@ use hashbrown::HashTable;
 use crate::{
     Adapter, AdapterHealth, Cluster, ClusterOptions, Interest, NodeName, Receiver, Subscriber,
     node::{Origin, Progress, Subscribers},
+    sync::{AtomicU32, AtomicU64, Mutex, MutexGuard},
 };
 
 /// Pairs of counters, so that threads that broadcast in different topics don't wait for each other.

@@ -62,7 +62,14 @@ async fn health(State(endpoint): State<Endpoint<()>>) -> impl IntoResponse {
 }
 
 async fn metrics(State(endpoint): State<Endpoint<()>>) -> impl IntoResponse {
-    let text = endpoint.metrics().await.to_string();
+    let mut text = endpoint.metrics().await.to_string();
+    // A soak asks whether any task is left behind.
+    let tasks = tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks();
+    text.push_str(&format!(
+        "# TYPE conformance_tasks gauge\nconformance_tasks {tasks}\n"
+    ));
     ([(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)], text)
 }
 

@@ -25,6 +25,9 @@ pub struct Options {
     /// Bytes that may wait to be written to one connection. Room for two messages of 8 MB by default.
     #[arg(long, default_value_t = 16_000_000)]
     pub queue_bytes_max: usize,
+    /// Agrees to compress messages with clients that offer it.
+    #[arg(long)]
+    pub compress: bool,
     /// Origins to accept, such as `//example.com`, separated by commas. All by default.
     #[arg(long, value_parser = origins)]
     pub check_origin: Option<CheckOrigin>,
@@ -71,6 +74,7 @@ impl Options {
         let check_origin = self.check_origin.clone();
         SocketOptions::new()
             .auth_token(true)
+            .compress(self.compress)
             .check_origin(check_origin.unwrap_or_else(CheckOrigin::off))
             .idle_timeout(Duration::from_millis(self.idle_timeout_ms))
             .channels_max(self.max_channels)

@@ -5,8 +5,8 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
+        Arc, PoisonError,
+        atomic::{AtomicU32, Ordering},
     },
     task::Waker,
 };
@@ -21,6 +21,7 @@ use super::{
     mount::Mount,
     queue::{Chunk, Queue},
     running::discard,
+    sync::{AtomicBool, AtomicU8, Mutex, MutexGuard},
 };
 use crate::{
     Overflow, SendError,

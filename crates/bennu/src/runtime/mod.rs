@@ -17,7 +17,10 @@ mod queue;
 mod raw;
 mod relay;
 mod running;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod seat;
+mod sync;
 
 pub(crate) use channels::Channels;
 pub(crate) use close::Close;

@@ -76,8 +76,11 @@ async fn connect<T: Accept>(
         return Ok(StatusCode::SWITCHING_PROTOCOLS.into_response());
     }
     // Phoenix looks at these last. Here nobody's code runs for junk.
-    let upgrade = handshake::upgrade(&parts.method, parts.version, &parts.headers)
-        .map_err(|error| error.response().map(Body::from))?;
+    let upgrade =
+        handshake::upgrade(&parts.method, parts.version, &parts.headers).map_err(|error| {
+            mount.counters.refuse(Refused::BadRequest);
+            error.response().map(Body::from)
+        })?;
     let on_upgrade = parts.extensions.remove::<OnUpgrade>().ok_or_else(|| {
         (
             StatusCode::UPGRADE_REQUIRED,

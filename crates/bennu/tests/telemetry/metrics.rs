@@ -201,6 +201,24 @@ async fn refused_connections_are_counted_by_the_reason() {
     check(&endpoint, "bennu_connections_opened_total", &[], 0).await;
 }
 
+#[tokio::test]
+async fn requests_that_are_no_handshake_are_counted() {
+    let endpoint = endpoint(SocketOptions::new());
+    for (count, method) in [(1, "GET"), (2, "POST")] {
+        let request = Request::builder().method(method).uri("/socket/websocket");
+        let request = request.body(axum::body::Body::empty()).unwrap();
+        let response = endpoint.router().oneshot(request).await.unwrap();
+        assert!(response.status().is_client_error());
+        check(
+            &endpoint,
+            "bennu_connections_refused_total",
+            &[("why", "bad request")],
+            count,
+        )
+        .await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn connections_beyond_a_limit_are_counted_by_it() {
     let options = SocketOptions::new;

@@ -1,0 +1,80 @@
+//! Messages in fragments: too large, empty without end, and very many of one byte, which are allowed.
+
+use super::frames::{Refused, refuse_each};
+use crate::{
+    Result,
+    case::{Case, Stage},
+    frame::{CONTINUATION, FIN, TEXT, frame, message},
+    socket::Socket,
+};
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "fragments",
+        sends: "fragments that add up to more than 8 MB; half a million empty ones",
+        must: "close 1009; 1008",
+        options: &[],
+        // What is gathered of a message, 8 MB, doubles as it grows, on either thread.
+        growth_mb_max: 64,
+        waits: false,
+        run: |stage| Box::pin(bombs(stage)),
+    },
+    Case {
+        name: "crumbs",
+        sends: "a message in half a million fragments of one byte and none",
+        must: "it's one message, and is answered",
+        options: &[],
+        growth_mb_max: 16,
+        waits: false,
+        run: |stage| Box::pin(crumbs(stage)),
+    },
+];
+
+/// One byte each, and as many empty ones.
+const CRUMBS: usize = 250_000;
+
+async fn bombs(stage: &Stage) -> Result<String> {
+    let megabyte = vec![b' '; 1_000_000];
+    let mut large = frame(TEXT, &megabyte);
+    for _ in 0..8 {
+        large.extend(frame(CONTINUATION, &megabyte));
+    }
+    let mut small = frame(TEXT, b" ");
+    let kilobyte = vec![b' '; 1_000];
+    for _ in 0..8_100 {
+        small.extend(frame(CONTINUATION, &kilobyte));
+    }
+    let mut empty = frame(TEXT, b"[");
+    for _ in 0..500_000 {
+        empty.extend(frame(CONTINUATION, b""));
+    }
+    let cases = vec![
+        Refused::new(1009, "9 MB in fragments of one", large),
+        Refused::new(1009, "8.1 MB in fragments of a kilobyte", small),
+        Refused::new(1008, "half a million empty fragments", empty),
+    ];
+    refuse_each(stage, "bennu_frames_refused_total", cases, |it| it == 3).await
+}
+
+async fn crumbs(stage: &Stage) -> Result<String> {
+    let mut socket = Socket::open(stage.server.at).await?;
+    socket.join("room:crumbs").await?;
+    let payload = format!("\"{}\"", "x".repeat(CRUMBS));
+    let text = message(["1", "2"], "room:crumbs", "ping", &payload);
+    let mut bytes = frame(TEXT, b"");
+    for byte in text.as_bytes() {
+        bytes.extend(frame(CONTINUATION, &[*byte]));
+        bytes.extend(frame(CONTINUATION, b""));
+    }
+    bytes.extend(frame(FIN | CONTINUATION, b""));
+    socket.send(&bytes).await?;
+    let reply = socket.reply("2").await?;
+    let answered = reply
+        .pointer("/4/response")
+        .and_then(|it| it.as_str())
+        .map(str::len);
+    match answered {
+        Some(CRUMBS) => Ok(format!("{} fragments were one message", text.len() * 2 + 2)),
+        _ => Err(format!("the answer has {answered:?} bytes")),
+    }
+}
