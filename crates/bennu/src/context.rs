@@ -23,7 +23,7 @@ use crate::{
     presence::Change,
     reply::Answer,
     routes::Route,
-    runtime::{Conn, Relay, encode},
+    runtime::{Conn, Gate, Relay, encode},
 };
 
 pub use handle::{Handle, SendError};
@@ -65,6 +65,8 @@ struct Rest {
     topic: Option<Topic>,
     /// What the join callback wants sent, until the join is replied to.
     held: Mutex<Option<Vec<Effect>>>,
+    /// The channel's own topic, heard before the join is replied to.
+    early: Mutex<Option<Box<Early>>>,
     /// Subscriptions to further topics.
     relays: Mutex<Vec<Subscription>>,
     /// What the channel tracks, for each presence it tracks with: nearly always there's one. It leaves with
@@ -72,6 +74,11 @@ struct Rest {
     members: Mutex<Vec<Arc<Member>>>,
     /// Keeps the topic heard from the end of the join until it's subscribed to.
     interest: Option<Interest>,
+}
+
+struct Early {
+    subscription: Subscription,
+    gate: Arc<Gate>,
 }
 
 enum Effect {
@@ -232,6 +239,44 @@ impl<C: Channel> Context<C> {
         self.broadcast_as(topic.into(), event, payload, Reach::Node(node.clone()));
     }
 
+    /// In [`Channel::join`]: hears the channel's topic from now on, in place of from the reply on. What is broadcast
+    /// until then reaches the client right after the reply, in its order. Elsewhere it does nothing.
+    ///
+    /// For joins that reply with what is kept somewhere: called before that is read, nothing falls between what was
+    /// read and what is heard. What was stored and broadcast in between comes twice, so number it. More than
+    /// [`queue_messages_max`](crate::SocketOptions::queue_messages_max) broadcasts in one join close the connection,
+    /// as a slow consumer's.
+    ///
+    /// ```
+    /// use bennu::{Channel, Context, Joined, Result};
+    ///
+    /// async fn join<C: Channel>(channel: C, cx: &Context<C>) -> Result<Joined<C>> {
+    ///     cx.listen();
+    ///     let kept = read_from_the_database().await?;
+    ///     Ok(Joined::with_reply(channel, kept))
+    /// }
+    /// # async fn read_from_the_database() -> Result<Vec<u32>> { Ok(Vec::new()) }
+    /// ```
+    pub fn listen(&self) {
+        let Some(rest) = self.rest.get() else { return };
+        if lock(&rest.held).is_none() {
+            return;
+        }
+        lock(&rest.early).get_or_insert_with(|| {
+            let gate = Arc::new(Gate::new(self.conn.clone(), C::INTERCEPT));
+            let key = u64::from(self.id.get());
+            let topic = self.topic().clone();
+            let subscription = self.conn.pubsub().subscribe(topic, gate.clone(), key);
+            Box::new(Early { subscription, gate })
+        });
+    }
+
+    /// The topics of the endpoint, to broadcast from a task that outlives the callback, or the channel.
+    #[must_use]
+    pub fn pubsub(&self) -> &PubSub {
+        self.conn.pubsub()
+    }
+
     /// Also listens to another topic: its broadcasts go to [`Channel::handle_out`]. A second subscription to
     /// the same topic changes nothing.
     pub fn subscribe(&self, topic: impl Into<Topic>) {
@@ -376,9 +421,14 @@ impl<C: Channel> Context<C> {
     /// The join was replied to: the channel hears its topic, and what the join held back goes out.
     pub(crate) fn joined(&mut self, pubsub: &PubSub) {
         let (key, topic) = (u64::from(self.id.get()), self.topic().clone());
-        self.subscription = Some(match C::INTERCEPT {
-            [] => pubsub.subscribe(topic, self.conn.clone(), key),
-            events => {
+        let early = self.rest.get().and_then(|it| lock(&it.early).take());
+        self.subscription = Some(match (early, C::INTERCEPT) {
+            (Some(early), _) => {
+                early.gate.open(key);
+                early.subscription
+            }
+            (None, []) => pubsub.subscribe(topic, self.conn.clone(), key),
+            (None, events) => {
                 pubsub.subscribe(topic, Arc::new(Relay::some(self.conn.clone(), events)), key)
             }
         });
