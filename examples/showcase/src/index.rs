@@ -67,7 +67,7 @@ fn is_here(peer: IpAddr, headers: &HeaderMap) -> bool {
 
 fn page(addresses: &Addresses, console: Option<&str>) -> String {
     let console = match console {
-        Some(path) => format!(r#"<a class="second" href="{path}">Open the big screen</a>"#),
+        Some(path) => format!(r#"<a class="second" href="{path}">Big screen</a>"#),
         None => "<span>The big screen opens on the computer that runs this.</span>".to_owned(),
     };
     let phones = match &addresses.phones {
