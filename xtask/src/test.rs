@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::program::{Program, target};
-use crate::{autobahn, docs, generated, layers, tools};
+use crate::{autobahn, clients, docs, generated, layers, tools};
 
 /// One step: what it's called, what it's for, and how it's done.
 struct Step {
@@ -63,6 +63,11 @@ const STEPS: &[Step] = &[
         name: "node",
         about: "the official JavaScript clients, and ours, against the server",
         run: node,
+    },
+    Step {
+        name: "clients",
+        about: "other people's clients from npm, PyPI and crates.io",
+        run: clients::run,
     },
     Step {
         name: "chromium",
