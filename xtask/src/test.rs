@@ -66,7 +66,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "clients",
-        about: "other people's clients from npm, PyPI and crates.io",
+        about: "other people's clients for JavaScript, Python and Rust",
         run: clients::run,
     },
     Step {

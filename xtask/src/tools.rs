@@ -32,9 +32,9 @@ pub(crate) fn run() -> Result<(), String> {
         ("node", node(&mut apt)),
         ("npm", npm(&mut apt)),
         ("chromium", chromium(&mut apt)),
+        ("postgresql", postgresql(&mut apt)),
         ("redis-server", redis(&mut apt)),
         ("nats-server", nats(&mut apt)),
-        ("postgresql", postgresql(&mut apt)),
     ];
     let mut missing = Vec::new();
     for (name, found) in checks {
@@ -143,6 +143,24 @@ fn chromium(apt: &mut Apt) -> Result<String, String> {
     found().ok_or_else(|| "it was installed but doesn't start".to_owned())
 }
 
+/// The server's own programs, which the tests of examples/discuss start: Debian keeps them apart from `PATH`.
+fn postgresql(apt: &mut Apt) -> Result<String, String> {
+    let found = || {
+        let versions = fs::read_dir(POSTGRESQL).into_iter().flatten().flatten();
+        let debians = versions.map(|version| version.path().join("bin/postgres"));
+        let anywhere = [PathBuf::from("postgres")];
+        anywhere.into_iter().chain(debians).find_map(|program| {
+            let program = program.to_string_lossy();
+            Program::new(&program, &["--version"]).output().ok()
+        })
+    };
+    if let Some(version) = found() {
+        return Ok(version);
+    }
+    apt.install("postgresql")?;
+    found().ok_or_else(|| "it was installed but doesn't start".to_owned())
+}
+
 /// Redis, or Valkey under Redis's name: version 7, for sharded pub/sub.
 fn redis(apt: &mut Apt) -> Result<String, String> {
     let version = || {
@@ -173,24 +191,6 @@ fn nats(apt: &mut Apt) -> Result<String, String> {
 fn major(version: &str) -> Option<u32> {
     let (_, number) = version.split_once("v=")?;
     number.split('.').next()?.parse().ok()
-}
-
-/// The server's own programs, which the tests of examples/discuss start: Debian keeps them apart from `PATH`.
-fn postgresql(apt: &mut Apt) -> Result<String, String> {
-    let found = || {
-        let versions = fs::read_dir(POSTGRESQL).into_iter().flatten().flatten();
-        let debians = versions.map(|version| version.path().join("bin/postgres"));
-        let anywhere = [PathBuf::from("postgres")];
-        anywhere.into_iter().chain(debians).find_map(|program| {
-            let program = program.to_string_lossy();
-            Program::new(&program, &["--version"]).output().ok()
-        })
-    };
-    if let Some(version) = found() {
-        return Ok(version);
-    }
-    apt.install("postgresql")?;
-    found().ok_or_else(|| "it was installed but doesn't start".to_owned())
 }
 
 /// `v20.20.2` and the like.

@@ -348,8 +348,8 @@ impl<A> Endpoint<A> {
         }
     }
 
-    /// The broadcasts alone, for tasks that the application itself reaches: see [`Broadcaster`]. To be called after
-    /// [`adapter`](Self::adapter).
+    /// The broadcasts alone, for tasks that the application itself reaches: see [`Broadcaster`]. To be called when all
+    /// about other nodes has been said, as by [`adapter`](Self::adapter).
     #[must_use]
     pub fn broadcaster(&self) -> Broadcaster {
         Broadcaster(self.pubsub.clone())

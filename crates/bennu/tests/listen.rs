@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use bennu::{
-    Broadcast, Channel, ConnectInfo, Context, Endpoint, Joined, Reply, Result, Routes, Socket,
-    SocketOptions, Topic, refuse,
+    Broadcast, Channel, ConnectInfo, Context, Endpoint, Joined, LocalBus, Reply, Result, Routes,
+    Socket, SocketOptions, Topic, refuse,
     testing::{Client, ClientChannel, Close, JoinError, assert_push, connect, refute_push},
 };
 use serde::Deserialize;
@@ -53,8 +53,8 @@ impl<const INTERCEPTS: bool> Channel for Room<INTERCEPTS> {
 
     async fn join(_: &Topic, join: Join, cx: &Context<Self>) -> Result<Joined<Self>> {
         if join.listens {
-            cx.listen();
-            cx.listen();
+            cx.listen().await;
+            cx.listen().await;
         }
         cx.broadcast("told", &99);
         let Anybody(app) = cx.socket();
@@ -120,6 +120,40 @@ async fn what_is_broadcast_in_the_middle_of_a_join_follows_its_reply() {
     check("intercepting:1", true, &[0, 1, 2, 99, 100]).await;
     check("room:1", false, &[99, 100]).await;
     check("intercepting:1", false, &[99, 100]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_node_broadcasts_in_the_middle_of_a_join_follows_its_reply() {
+    let bus = LocalBus::new();
+    let (here, there) = (on(&bus, "here"), on(&bus, "there"));
+    for endpoint in [&here, &there] {
+        assert!(endpoint.pubsub().cluster().unwrap().ready().await);
+    }
+    let client = connect(&here, "/socket", json!({})).await.unwrap();
+    let joining = tokio::spawn(async move {
+        let join = json!({"listens": true, "refused": false});
+        client.join("room:1", join).await
+    });
+    // From here on the join hears its topic, and has yet to be replied to.
+    here.app().joining.notified().await;
+    let mut heard = here.subscribe("room:1");
+    for n in 0..3 {
+        there.broadcast("room:1", "told", &n);
+    }
+    for _ in 0..3 {
+        heard.recv().await;
+    }
+    here.app().go.notify_one();
+    let room = joining.await.unwrap().unwrap();
+    for expected in [0, 1, 2, 99] {
+        let told: u32 = assert_push!(room, "told").decode().unwrap();
+        assert_eq!(told, expected);
+    }
+}
+
+fn on(bus: &LocalBus, name: &str) -> Endpoint<App> {
+    let endpoint = Endpoint::new(App::default()).adapter(bus.adapter());
+    endpoint.node_name(name).socket::<Anybody>("/socket")
 }
 
 #[tokio::test(start_paused = true)]

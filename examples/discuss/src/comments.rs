@@ -73,7 +73,7 @@ impl Channel for Comments {
         let topic_id = topic.subtopic().parse();
         let topic_id = topic_id.map_err(|_| refuse("there is no such topic").for_good())?;
         // Before anything is read, so that no comment falls between what is read and what is heard.
-        cx.listen();
+        cx.listen().await;
         let topic = readable(topic_id, cx).await.map_err(Error::for_good)?;
         let page = match join.last_seen_id {
             Some(number) if (0..=topic.comments).contains(&number) => Page::After(number),

@@ -79,8 +79,8 @@ impl Discuss {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// use discuss::{Discuss, Options};
     ///
-    /// let file = tempfile::NamedTempFile::new().unwrap();
-    /// let database = format!("sqlite://{}", file.path().display());
+    /// let folder = tempfile::tempdir().unwrap();
+    /// let database = format!("sqlite://{}/discuss.db", folder.path().display());
     /// let discuss = Discuss::open(&Options::new(database, "a secret of at least 20 bytes")).await.unwrap();
     /// let router = axum::Router::new().merge(discuss.router());
     /// # let _ = router;
@@ -95,8 +95,11 @@ impl Discuss {
         let db = Db::open(&options.database)
             .await
             .map_err(OpenError::Database)?;
-        let prefix = options.prefix.trim_end_matches('/');
-        let sessions = Sessions::new(tokens, prefix, options.https);
+        let prefix = match options.prefix.trim_matches('/') {
+            "" => String::new(),
+            path => format!("/{path}"),
+        };
+        let sessions = Sessions::new(tokens, &prefix, options.https);
         let socket = SocketOptions::new()
             .longpoll(LongPoll::default())
             .session(sessions.clone())
@@ -108,7 +111,7 @@ impl Discuss {
             endpoint = endpoint.host(host);
         }
         let endpoint = endpoint.socket_with::<Person>(&format!("{prefix}/socket"), socket);
-        let router = web::routes(prefix, endpoint.clone(), sessions).merge(endpoint.router());
+        let router = web::routes(&prefix, endpoint.clone(), sessions).merge(endpoint.router());
         Ok(Self { endpoint, router })
     }
 

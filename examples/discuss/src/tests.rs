@@ -43,6 +43,7 @@ scripts! {
     channels::a_comment_whose_reply_was_lost_counts_once,
     channels::what_is_stored_is_told_to_all_though_its_author_is_gone,
     channels::who_was_away_gets_what_was_missed,
+    channels::nothing_falls_between_what_a_join_reads_and_what_it_hears,
     channels::older_comments_come_on_demand,
     channels::guests_read_and_do_not_write,
     channels::a_topic_for_members_shows_its_guests_out,

@@ -23,7 +23,7 @@ impl Channel for Topics {
     type Info = ();
 
     async fn join(_: &Topic, (): (), cx: &Context<Self>) -> Result<Joined<Self>> {
-        cx.listen();
+        cx.listen().await;
         let topics = cx.socket().app.db.topics().await?;
         let topics = topics.iter().map(wire::Topic::from).collect();
         Ok(Joined::with_reply(Self, wire::Topics { topics }))

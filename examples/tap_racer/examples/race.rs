@@ -5,25 +5,20 @@
 //! cargo run --release -p tap_racer --example race -- LINK --players 200 --pid $(pidof tap_racer)
 //! ```
 
-use std::{error::Error, fs, process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::HashMap, error::Error, fs, process::ExitCode, sync::Arc, time::Duration};
 
+use bennu_client::{Channel, Client, Events};
 use clap::Parser;
-use futures_util::{SinkExt, StreamExt, future::join_all};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 use tokio::{
-    net::TcpStream,
     sync::watch,
+    task::JoinSet,
     time::{Instant, interval, sleep, timeout},
-};
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message as Frame,
 };
 
 /// For anything that has to come.
 const WAIT_MAX: Duration = Duration::from_secs(90);
-/// How many players connect at the same time.
-const ENTER_AT_ONCE: usize = 20;
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 /// `/proc` counts in these, on every Linux there is.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -45,11 +40,32 @@ struct Options {
     pid: Option<u32>,
 }
 
+/// What the console hears.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Heard {
+    View {
+        phase: String,
+        goal: u32,
+    },
+    Progress {
+        ended: Vec<(usize, Option<u64>)>,
+    },
+    #[serde(other)]
+    SomethingElse,
+}
+
+/// The answer to taps.
+#[derive(Deserialize)]
+struct Tapped {
+    taps: u32,
+    ignored: u32,
+}
+
 #[tokio::main]
 #[expect(clippy::print_stderr, reason = "one line says what went wrong")]
 async fn main() -> ExitCode {
-    let options = Options::parse();
-    match run(&options).await {
+    match run(&Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -60,31 +76,24 @@ async fn main() -> ExitCode {
 
 #[expect(clippy::print_stdout, reason = "the figures")]
 async fn run(options: &Options) -> Fallible<()> {
-    let (page, token) = options
-        .link
-        .split_once('#')
-        .ok_or("the link has a # and a token")?;
-    let place = page
-        .strip_prefix("http://")
-        .and_then(|it| it.strip_suffix("/console"))
-        .ok_or("the link begins with http:// and ends with /console#...")?;
-    let url = format!("ws://{place}/socket/websocket?vsn=2.0.0");
-    let mut console = Line::open(&format!("{url}&token={token}"), "console").await?;
-    console.ask("phx_join", json!({})).await?;
+    let link = options.link.split_once("/console#");
+    let (place, token) = link.ok_or("the link ends with /console# and a token")?;
+    let url: Arc<str> = format!("{place}/socket").into();
+    let console = Client::connect(&url)
+        .params(&HashMap::from([("token", token)]))
+        .open()
+        .await?;
+    let console = console.channel("console").join().await?;
+    let mut heard = console.events();
 
     let began = Instant::now();
-    let (racing, is_racing) = watch::channel(false);
-    let period = Duration::from_secs_f64(1.0 / options.taps_per_second.max(0.1));
-    let url: Arc<str> = url.into();
+    let mut entering = JoinSet::new();
+    for number in 1..=options.players {
+        entering.spawn(enter(url.clone(), number));
+    }
     let mut players = Vec::new();
-    for first in (0..options.players).step_by(ENTER_AT_ONCE) {
-        let numbers = first..(first + ENTER_AT_ONCE).min(options.players);
-        let entering = numbers.map(|number| enter(url.clone(), number));
-        for entered in join_all(entering).await {
-            let player = entered?;
-            let pace = period.mul_f64(spread(players.len(), 0.67, 1.33));
-            players.push(tokio::spawn(play(player, is_racing.clone(), pace)));
-        }
+    while let Some(entered) = entering.join_next().await {
+        players.push(entered??);
     }
     println!(
         "{} players entered in {:.2?}",
@@ -92,19 +101,26 @@ async fn run(options: &Options) -> Fallible<()> {
         began.elapsed()
     );
 
-    console.ask("start", json!({})).await?;
-    console.phase("racing").await?;
+    // Nobody taps before the go, and nobody after the end.
+    let (race, is_on) = watch::channel(false);
+    let period = Duration::from_secs_f64(1.0 / options.taps_per_second.max(0.1));
+    console.push::<HashMap<(), ()>>("start", &()).await?;
+    let goal = racing(&mut heard).await?;
+    let mut playing = JoinSet::new();
+    for (number, player) in players.into_iter().enumerate() {
+        let pace = period.mul_f64(spread(number, 0.67, 1.33));
+        playing.spawn(play(player, is_on.clone(), number, pace, goal));
+    }
     let before = cpu(options.pid)?;
     let go = Instant::now();
-    racing.send(true)?;
-    let gaps = watch_race(&mut console).await?;
+    race.send(true)?;
+    let gaps = watch_race(&mut heard).await?;
     let (took, after) = (go.elapsed(), cpu(options.pid)?);
-    racing.send(false)?;
+    race.send(false)?;
 
-    let mut answers = Vec::new();
-    let mut ignored = 0;
-    for player in players {
-        let (times, not_counted) = player.await??;
+    let (mut answers, mut ignored) = (Vec::new(), 0);
+    while let Some(played) = playing.join_next().await {
+        let (times, not_counted) = played??;
         answers.extend(times);
         ignored += not_counted;
     }
@@ -132,185 +148,78 @@ async fn run(options: &Options) -> Fallible<()> {
     Ok(())
 }
 
+async fn enter(url: Arc<str>, number: usize) -> Fallible<Channel> {
+    // What players are told isn't read here, so little of it is kept.
+    let socket = Client::connect(&url).inbox_events_max(4).open().await?;
+    let name = format!("Player {number}");
+    let joining = socket.channel("play").params(&json!({"name": name}));
+    Ok(joining.join().await?)
+}
+
+/// Waits for the go. Returns how many taps it is to the finish.
+async fn racing(heard: &mut Events) -> Fallible<u32> {
+    loop {
+        if let Heard::View { phase, goal } = next(heard).await?
+            && phase == "racing"
+        {
+            return Ok(goal);
+        }
+    }
+}
+
 /// The times between two updates of the lanes, as long as all are tapping: until the first is in. Returns when the race
 /// is over.
-async fn watch_race(console: &mut Line) -> Fallible<Vec<Duration>> {
+async fn watch_race(heard: &mut Events) -> Fallible<Vec<Duration>> {
     let (mut gaps, mut last, mut all_tap) = (Vec::new(), None, true);
     loop {
-        let (event, payload) = console.event().await?;
+        let event = next(heard).await?;
         let now = Instant::now();
-        match event.as_str() {
-            "progress" if all_tap => {
-                all_tap = field(&payload, "ended")
-                    .as_array()
-                    .is_some_and(Vec::is_empty);
+        match event {
+            Heard::Progress { ended } if all_tap => {
+                all_tap = ended.is_empty();
                 gaps.extend(last.map(|last| now - last));
                 last = Some(now);
             }
-            "view" if field(&payload, "phase") == "finished" => return Ok(gaps),
+            Heard::View { phase, .. } if phase == "finished" => return Ok(gaps),
             _ => {}
         }
     }
 }
 
-async fn enter(url: Arc<str>, number: usize) -> Fallible<Line> {
-    let mut line = Line::open(&url, "play").await?;
-    let name = format!("Player {}", number + 1);
-    line.ask("phx_join", json!({"name": name})).await?;
-    Ok(line)
+async fn next(heard: &mut Events) -> Fallible<Heard> {
+    let event = timeout(WAIT_MAX, heard.next()).await?;
+    Ok(event.ok_or("the console was closed")?.decode()?)
 }
 
-/// Taps while the race is on. Returns how long each answer took, and how many taps didn't count.
+/// Taps until the finish, or the end of the race. Returns how long each answer took, and how many taps didn't count.
 async fn play(
-    mut line: Line,
-    mut is_racing: watch::Receiver<bool>,
+    player: Channel,
+    mut is_on: watch::Receiver<bool>,
+    number: usize,
     pace: Duration,
-) -> Fallible<(Vec<Duration>, u64)> {
+    goal: u32,
+) -> Fallible<(Vec<Duration>, u32)> {
+    until(&mut is_on, true).await?;
+    sleep(pace.mul_f64(spread(number, 0.0, 1.0))).await;
     let (mut times, mut ignored) = (Vec::new(), 0);
-    let mut heartbeat = interval(HEARTBEAT_EVERY);
-    // Until the race is on, what comes must be read, and the server hear something now and then.
-    loop {
-        tokio::select! {
-            begun = until(&mut is_racing, true) => break begun?,
-            _ = heartbeat.tick() => line.send("phoenix", "heartbeat", json!({})).await?,
-            event = line.event() => drop(event?),
-        }
-    }
-    sleep(pace.mul_f64(spread(line.number, 0.0, 1.0))).await;
     let mut taps = interval(pace);
-    loop {
-        tokio::select! {
-            over = until(&mut is_racing, false) => break over?,
-            _ = taps.tick() => {}
-        }
+    let mut all = 0;
+    while all < goal && *is_on.borrow() {
+        taps.tick().await;
         let sent = Instant::now();
-        let answer = line.ask("tap", json!({"taps": 1})).await?;
+        let tapped: Tapped = player.push("tap", &json!({"taps": 1})).await?;
         times.push(sent.elapsed());
-        ignored += field(&answer, "ignored").as_u64().unwrap_or_default();
-        if field(&answer, "taps").as_u64() >= Some(line.goal) {
-            // In: the rest of the race is only listened to.
-            loop {
-                tokio::select! {
-                    over = until(&mut is_racing, false) => return over.map(|()| (times, ignored)),event = line.event() => drop(event?),
-                }
-            }
-        }
+        ignored += tapped.ignored;
+        all = tapped.taps;
     }
+    // The race isn't over for who is in.
+    until(&mut is_on, false).await?;
     Ok((times, ignored))
 }
 
-async fn until(is_racing: &mut watch::Receiver<bool>, expected: bool) -> Fallible<()> {
-    while *is_racing.borrow_and_update() != expected {
-        is_racing.changed().await?;
-    }
+async fn until(is_on: &mut watch::Receiver<bool>, expected: bool) -> Fallible<()> {
+    is_on.wait_for(|it| *it == expected).await?;
     Ok(())
-}
-
-/// One connection with one topic.
-struct Line {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    topic: &'static str,
-    r#ref: u64,
-    number: usize,
-    /// Taps to the finish, from the last view.
-    goal: u64,
-}
-
-impl Line {
-    async fn open(url: &str, topic: &'static str) -> Fallible<Self> {
-        let (mut socket, _) = timeout(WAIT_MAX, connect_async(url)).await??;
-        if let MaybeTlsStream::Plain(stream) = socket.get_mut() {
-            // As browsers do: a tap doesn't wait for the next.
-            stream.set_nodelay(true)?;
-        }
-        let number = match socket.get_ref() {
-            MaybeTlsStream::Plain(stream) => usize::from(stream.local_addr()?.port()),
-            _ => 0,
-        };
-        Ok(Self {
-            socket,
-            topic,
-            r#ref: 0,
-            number,
-            goal: u64::MAX,
-        })
-    }
-
-    async fn send(&mut self, topic: &str, event: &str, payload: Value) -> Fallible<()> {
-        self.r#ref += 1;
-        let join_ref = (topic == self.topic).then_some("1");
-        let text = json!([join_ref, self.r#ref.to_string(), topic, event, payload]).to_string();
-        Ok(self.socket.send(Frame::text(text)).await?)
-    }
-
-    /// Sends an event, and waits for its answer.
-    async fn ask(&mut self, event: &str, payload: Value) -> Fallible<Value> {
-        self.send(self.topic, event, payload).await?;
-        let r#ref = self.r#ref.to_string();
-        loop {
-            let Message {
-                to,
-                event: name,
-                payload,
-            } = self.next().await?;
-            if name == "phx_reply" && to.as_deref() == Some(&r#ref) {
-                return match field(&payload, "status").as_str() {
-                    Some("ok") => Ok(field(&payload, "response").clone()),
-                    _ => Err(format!("failed to {event}: {payload}").into()),
-                };
-            }
-        }
-    }
-
-    /// The next event of the server's, with its payload.
-    async fn event(&mut self) -> Fallible<(String, Value)> {
-        loop {
-            let Message { event, payload, .. } = self.next().await?;
-            if event != "phx_reply" {
-                return Ok((event, payload));
-            }
-        }
-    }
-
-    async fn phase(&mut self, phase: &str) -> Fallible<()> {
-        loop {
-            let (event, payload) = self.event().await?;
-            if event == "view" && field(&payload, "phase") == phase {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn next(&mut self) -> Fallible<Message> {
-        loop {
-            let frame = timeout(WAIT_MAX, self.socket.next()).await?;
-            match frame.ok_or("the server hung up")?? {
-                Frame::Text(text) => {
-                    let (_, to, _, event, payload): Parts = serde_json::from_str(&text)?;
-                    self.goal = field(&payload, "goal").as_u64().unwrap_or(self.goal);
-                    return Ok(Message { to, event, payload });
-                }
-                Frame::Close(why) => return Err(format!("the server closed: {why:?}").into()),
-                _ => {}
-            }
-        }
-    }
-}
-
-/// A message as it is on the wire: join ref, ref, topic, event, payload.
-type Parts = (Option<String>, Option<String>, String, String, Value);
-
-/// What the server said.
-struct Message {
-    /// The ref of what it answers.
-    to: Option<String>,
-    event: String,
-    payload: Value,
-}
-
-/// A field of an object; null where there is none.
-fn field<'a>(object: &'a Value, name: &str) -> &'a Value {
-    object.get(name).unwrap_or(&Value::Null)
 }
 
 /// A number between two others, which looks at random and is the same each time.

@@ -22,15 +22,11 @@ pub(crate) enum In {
     Kick { id: PlayerId },
 }
 
-/// The channel has joined: see [`Play`](crate::play::Play).
-#[derive(Debug)]
-pub(crate) struct HasJoined;
-
 impl Channel for Console {
     type Socket = Racer;
     type Params = ();
     type In = In;
-    type Info = HasJoined;
+    type Info = ();
 
     async fn join(_: &Topic, (): (), cx: &Context<Self>) -> Result<Joined<Self>> {
         if !matches!(cx.socket().role, Role::Console) {
@@ -40,7 +36,9 @@ impl Channel for Console {
             ));
         }
         cx.push_presence_state();
-        cx.handle().send(HasJoined)?;
+        // Whatever is broadcast from here on follows the view, or is in it already.
+        cx.listen().await;
+        cx.push("view", &cx.socket().app.referee.view().await?);
         Ok(Self.into())
     }
 
@@ -52,10 +50,5 @@ impl Channel for Console {
             In::Kick { id } => referee.kick(id).await?,
         }
         Ok(Reply::ok())
-    }
-
-    async fn handle_info(&mut self, _: HasJoined, cx: &Context<Self>) -> Result<()> {
-        cx.push("view", &cx.socket().app.referee.view().await?);
-        Ok(())
     }
 }

@@ -29,8 +29,6 @@ pub(crate) enum In {
 /// What other tasks tell the channel.
 #[derive(Debug)]
 pub(crate) enum Note {
-    /// The channel has joined: from now on it hears what is broadcast.
-    Joined,
     /// The player is at another connection now.
     TakenOver,
 }
@@ -56,9 +54,10 @@ impl Channel for Play {
             return Err(keep_out("console", "the console doesn't race"));
         };
         let name = Name::parse(&join.name).map_err(|why| keep_out("name", why))?;
+        // Whatever is broadcast from here on follows the view, or is in it already.
+        cx.listen().await;
         let (place, name) = app.referee.enter(*id, name, cx.handle()).await?;
-        // A view that is asked for here may be old when the channel begins to hear its topic.
-        cx.handle().send(Note::Joined)?;
+        cx.push("view", &app.referee.view().await?);
         let welcome = Welcome {
             id: id.to_string(),
             name: name.as_str(),
@@ -73,7 +72,6 @@ impl Channel for Play {
 
     async fn handle_info(&mut self, note: Note, cx: &Context<Self>) -> Result<()> {
         match note {
-            Note::Joined => cx.push("view", &cx.socket().app.referee.view().await?),
             Note::TakenOver => {
                 cx.push("taken_over", &());
                 cx.stop();

@@ -264,7 +264,7 @@ pub(crate) struct Club {
 }
 
 impl Club {
-    /// Everybody gets the view. Who joins at this moment may get an older one afterwards, which its version tells.
+    /// Everybody gets the view. Who joins at this moment may get an older one besides, which its version tells.
     fn changed(&self, view: &View) {
         self.broadcaster.broadcast(CONSOLE, "view", view);
         self.broadcaster.broadcast(PLAY, "view", view);

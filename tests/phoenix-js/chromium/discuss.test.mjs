@@ -363,6 +363,32 @@ describe("discuss", () => {
     noFaults(ada, ben);
   });
 
+  test("where a WebSocket doesn't get through it connects by long-polling, and says so meanwhile", async (t) => {
+    const ada = await Person.arrive(t, server, "Ada");
+    const topic = await ada.begins("Behind a wall");
+    await ada.comments("can you read this?");
+    await ada.sees("can you read this?");
+    const context = await browser.newContext();
+    t.after(() => context.close());
+    await context.addInitScript(() => {
+      // One that never opens, as behind a proxy that swallows it.
+      window.WebSocket = class extends EventTarget {
+        readyState = 0;
+        close() {
+          this.readyState = 3;
+          this.onclose?.({ code: 1006, wasClean: false });
+        }
+      };
+    });
+    const page = await context.newPage();
+    await page.goto(server.http(topic));
+    await page.getByText("Connecting…").waitFor();
+    await page.getByText("Loading…").waitFor();
+    await page.getByText("Online (long-polling)").waitFor();
+    await page.getByText("can you read this?").waitFor();
+    noFaults(ada);
+  });
+
   test("it looks as it should, on a desk by day and on a phone by night", async (t) => {
     const shown = await start("shown");
     t.after(() => shown.stop());

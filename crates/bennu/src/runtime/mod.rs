@@ -26,7 +26,7 @@ pub(crate) use connection::{Connection, Control, Driver, Stream};
 pub(crate) use drain::drain;
 pub(crate) use frame::{encode, frame};
 pub(crate) use gate::Gate;
-pub(crate) use live::{JoinFn, join};
+pub(crate) use live::{JoinFn, Place, join};
 pub(crate) use mount::{Mount, Queued};
 pub(crate) use raw::{RAW, Raw};
 pub(crate) use relay::Relay;

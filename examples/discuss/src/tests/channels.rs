@@ -151,6 +151,33 @@ pub(crate) async fn who_was_away_gets_what_was_missed(stage: Stage) {
     }
 }
 
+pub(crate) async fn nothing_falls_between_what_a_join_reads_and_what_it_hears(stage: Stage) {
+    const COMMENTS: u32 = 40;
+    let ada = stage.person("Ada").await;
+    let name = topic(&ada, "Herons", false).await;
+    let at_ada = ada.join(&name, json!({})).await.unwrap();
+    let writing = tokio::spawn(async move {
+        for n in 1..=COMMENTS {
+            add(&at_ada, n, "one of many").await;
+        }
+    });
+    // As many as come while it's written.
+    let mut rooms = Vec::new();
+    while !writing.is_finished() {
+        let guest = stage.guest().await;
+        rooms.push(guest.join(&name, json!({})).await.unwrap());
+    }
+    writing.await.unwrap();
+    for room in rooms {
+        let read: Value = room.joined().decode().unwrap();
+        let last = ids(&read).last().copied().unwrap_or_default();
+        assert!(ids(&read).into_iter().eq(1..=last));
+        for id in last + 1..=i64::from(COMMENTS) {
+            assert_push!(room, "new_comment", {"id": id, ..});
+        }
+    }
+}
+
 pub(crate) async fn older_comments_come_on_demand(stage: Stage) {
     let ada = stage.person("Ada").await;
     let name = topic(&ada, "Herons", false).await;

@@ -6,8 +6,10 @@ use axum::{
 };
 use bennu::testing::{Close, assert_reply};
 use serde_json::json;
+use tower::ServiceExt;
 
 use super::people::{SignedIn, Stage, topic};
+use crate::{Discuss, Options};
 
 pub(crate) async fn signing_in_gives_a_session_and_signing_out_ends_its_sockets(stage: Stage) {
     let (here, there) = (stage.sign_in("Ada").await, stage.sign_in("Ada").await);
@@ -111,6 +113,14 @@ pub(crate) async fn pages_are_served_under_the_prefix(stage: Stage) {
         StatusCode::UPGRADE_REQUIRED
     );
     assert_eq!(get("/topics/7").await.status, StatusCode::NOT_FOUND);
+    for (prefix, home) in [("", "/"), ("/", "/"), ("a/b", "/a/b/")] {
+        let mut options = Options::new(&stage.url, "a secret that only the tests know");
+        options.prefix = prefix.to_owned();
+        let router = Discuss::open(&options).await.unwrap().router();
+        let request = Request::get(home).body(Body::empty()).unwrap();
+        let answer = router.oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{prefix:?}");
+    }
     let policy = &get("/discuss/").await.headers[header::CONTENT_SECURITY_POLICY];
     assert!(policy.to_str().unwrap().contains("default-src 'none'"));
 }
