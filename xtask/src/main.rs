@@ -7,6 +7,7 @@
 )]
 
 mod autobahn;
+mod clients;
 mod docs;
 mod generated;
 mod layers;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::program::{Program, target};
-use crate::{autobahn, docs, generated, layers, tools};
+use crate::{autobahn, clients, docs, generated, layers, tools};
 
 /// One step: what it's called, what it's for, and how it's done.
 struct Step {
@@ -75,6 +75,11 @@ const STEPS: &[Step] = &[
         about: "the official JavaScript clients, and ours, against the server",
         run: node,
         long: None,
+    },
+    Step {
+        name: "clients",
+        about: "other people's clients for JavaScript, Python and Rust",
+        run: clients::run,
     },
     Step {
         name: "chromium",

@@ -66,6 +66,9 @@ mod guides {
     struct Readme;
     #[doc = include_str!("../../../docs/overview.md")]
     struct Overview;
+    #[cfg(all(feature = "client", feature = "testing"))]
+    #[doc = include_str!("../../../docs/tutorial.md")]
+    struct Tutorial;
     #[doc = include_str!("../../../docs/sockets.md")]
     struct Sockets;
     #[doc = include_str!("../../../docs/channels.md")]

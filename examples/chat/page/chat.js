@@ -1,6 +1,6 @@
 // The chat: a connection, the rooms that were entered, and what the person does.
 
-import { Socket } from "/bennu.mjs";
+import { Socket } from "./bennu.mjs";
 import { Room, newId, roomName } from "./rooms.js";
 import * as view from "./view.js";
 
@@ -11,6 +11,8 @@ const BODY_CHARACTERS_MAX = 2_000;
 const COUNT_FROM_CHARACTERS = 1_800;
 const TYPING_EVERY_MS = 2_000;
 const ANSWER_MS_MAX = 10_000;
+/** How long a WebSocket is waited for before long-polling is tried, as behind some proxies. */
+const FALLBACK_MS = 3_000;
 const PUBLIC_ROOMS = ["lobby", "rust", "phoenix"];
 
 const rooms = [];
@@ -29,8 +31,9 @@ function connect() {
   // tell. So the page itself is asked for; when it is there and the next try fails too, it was a refusal.
   let answered = false;
   let opened = false;
-  socket = new Socket("/socket", {
+  socket = new Socket(new URL("socket", location.href).pathname, {
     params: () => ({ name: me }),
+    longPollFallbackMs: FALLBACK_MS,
     heartbeatIntervalMs: 15_000,
     timeout: ANSWER_MS_MAX,
     reconnectAfterMs: (tries) => {
@@ -71,7 +74,7 @@ function connect() {
 
 async function pageAnswers() {
   try {
-    return (await fetch("/", { method: "HEAD", cache: "no-store" })).ok;
+    return (await fetch(location.pathname, { method: "HEAD", cache: "no-store" })).ok;
   } catch {
     return false;
   }

@@ -3,6 +3,7 @@
 use axum::{
     Router,
     http::header,
+    response::Redirect,
     routing::{MethodRouter, get},
 };
 
@@ -11,31 +12,27 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// The page's routes. The client is what `bennu` embeds, at `/bennu.mjs`.
-pub(crate) fn routes() -> Router {
-    Router::new()
+/// The page's routes below `prefix`. The client is what `bennu` embeds.
+pub(crate) fn routes(prefix: &str) -> Router {
+    let assets = Router::new()
         .merge(bennu::client::routes())
-        .route("/", asset(HTML, include_str!("../page/index.html")))
-        .route(
-            "/assets/chat.css",
-            asset(CSS, include_str!("../page/chat.css")),
-        )
-        .route(
-            "/assets/chat.js",
-            asset(JS, include_str!("../page/chat.js")),
-        )
-        .route(
-            "/assets/rooms.js",
-            asset(JS, include_str!("../page/rooms.js")),
-        )
-        .route(
-            "/assets/view.js",
-            asset(JS, include_str!("../page/view.js")),
-        )
-        .route(
-            "/assets/bennu.svg",
-            asset(SVG, include_str!("../page/bennu.svg")),
-        )
+        .route("/chat.css", asset(CSS, include_str!("../page/chat.css")))
+        .route("/chat.js", asset(JS, include_str!("../page/chat.js")))
+        .route("/rooms.js", asset(JS, include_str!("../page/rooms.js")))
+        .route("/view.js", asset(JS, include_str!("../page/view.js")))
+        .route("/bennu.svg", asset(SVG, include_str!("../page/bennu.svg")));
+    let page = format!("{prefix}/");
+    let router = Router::new()
+        .route(&page, asset(HTML, include_str!("../page/index.html")))
+        .nest(&format!("{prefix}/assets"), assets);
+    if prefix.is_empty() {
+        return router;
+    }
+    // The page names what it loads as seen from its folder.
+    router.route(
+        prefix,
+        get(move || async move { Redirect::permanent(&page) }),
+    )
 }
 
 fn asset(content_type: &'static str, content: &'static str) -> MethodRouter {

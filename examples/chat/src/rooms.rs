@@ -12,17 +12,18 @@ const MESSAGES_KEPT: usize = 50;
 /// Rooms that are remembered while nobody is there. Past that an empty room is forgotten for a new one.
 const ROOMS_KEPT: usize = 1000;
 
-#[derive(Default)]
-pub(crate) struct Rooms(Mutex<HashMap<String, Memory>>);
+/// The rooms that somebody has been in.
+#[derive(Debug, Default)]
+pub struct Rooms(Mutex<HashMap<String, Memory>>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Memory {
     history: VecDeque<Arc<Said>>,
     members: usize,
 }
 
 /// One message, as it goes over the wire.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Said {
     pub(crate) id: String,
     pub(crate) from: String,

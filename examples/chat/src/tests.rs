@@ -23,7 +23,7 @@ async fn in_room(endpoint: &Endpoint<Rooms>, name: &str) -> ClientChannel {
 
 #[tokio::test(start_paused = true)]
 async fn a_person_has_a_name() {
-    let endpoint = crate::endpoint();
+    let endpoint = crate::Chat::new("").endpoint;
     for params in [
         json!({}),
         json!({"name": " "}),
@@ -42,7 +42,7 @@ async fn a_person_has_a_name() {
 
 #[tokio::test(start_paused = true)]
 async fn who_comes_and_goes_is_told_to_the_others() {
-    let endpoint = crate::endpoint();
+    let endpoint = crate::Chat::new("").endpoint;
     let ada = in_room(&endpoint, "ada").await;
     assert_payload!(ada.joined(), {"history": [], "members": 1});
     let bob = in_room(&endpoint, "bob").await;
@@ -55,7 +55,7 @@ async fn who_comes_and_goes_is_told_to_the_others() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_said_is_told_to_all_and_remembered_once() {
-    let endpoint = crate::endpoint();
+    let endpoint = crate::Chat::new("").endpoint;
     let (ada, bob) = (
         in_room(&endpoint, "ada").await,
         in_room(&endpoint, "bob").await,
@@ -73,7 +73,7 @@ async fn what_is_said_is_told_to_all_and_remembered_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_has_limits() {
-    let room = in_room(&crate::endpoint(), "ada").await;
+    let room = in_room(&crate::Chat::new("").endpoint, "ada").await;
     let refused = async |message, reason: &str| {
         assert_reply!(room.push("new_msg", message), "error", {"reason": reason});
     };
@@ -98,7 +98,7 @@ async fn a_message_has_limits() {
 
 #[tokio::test(start_paused = true)]
 async fn typing_is_told_to_the_others() {
-    let endpoint = crate::endpoint();
+    let endpoint = crate::Chat::new("").endpoint;
     let (ada, bob) = (
         in_room(&endpoint, "ada").await,
         in_room(&endpoint, "bob").await,
