@@ -76,6 +76,13 @@ const STEPS: &[Step] = &[
     },
 ];
 
+/// Runs where it's asked for: with `--faults`, or by its name.
+const FAULTS: Step = Step {
+    name: "faults",
+    about: "9,000 clients on three nodes, while nodes and the bus are killed, stopped and cut off",
+    run: faults,
+};
+
 /// Where the suites in JavaScript are.
 const PHOENIX_JS: &str = "tests/phoenix-js";
 /// Where our client in JavaScript is.
@@ -85,7 +92,7 @@ const CLIENT_JS: &str = "clients/js";
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     let options = Options::parse(args)?;
     if options.list {
-        for Step { name, about, .. } in STEPS {
+        for Step { name, about, .. } in known() {
             println!("{name:10} {about}");
         }
         return Ok(());
@@ -154,6 +161,7 @@ impl Options {
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match *arg {
+                "--faults" => options.steps.push(&FAULTS),
                 "--keep-going" => options.keep_going = true,
                 "--list" => options.list = true,
                 "--only" => {
@@ -162,7 +170,7 @@ impl Options {
                 }
                 other => {
                     return Err(format!(
-                        "unknown option {other:?}; there are --only STEP[,STEP], --keep-going and --list"
+                        "unknown option {other:?}; there are --only STEP[,STEP], --faults, --keep-going and --list"
                     ));
                 }
             }
@@ -171,20 +179,23 @@ impl Options {
     }
 }
 
+fn known() -> impl Iterator<Item = &'static Step> {
+    STEPS.iter().chain([&FAULTS])
+}
+
 /// The steps of a list such as `fmt,unit`, in the order of the table.
 fn steps_named(names: &str) -> Result<Vec<&'static Step>, String> {
     let names: Vec<&str> = names.split(',').map(str::trim).collect();
     for name in &names {
-        if !STEPS.iter().any(|step| step.name == *name) {
-            let known: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        if !known().any(|step| step.name == *name) {
+            let known: Vec<&str> = known().map(|step| step.name).collect();
             return Err(format!(
                 "there is no step {name:?}; there are {}",
                 known.join(", ")
             ));
         }
     }
-    Ok(STEPS
-        .iter()
+    Ok(known()
         .filter(|step| names.contains(&step.name))
         .collect())
 }
@@ -207,6 +218,13 @@ fn clippy() -> Result<(), String> {
 
 fn unit() -> Result<(), String> {
     Program::cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]).run()
+}
+
+/// The same tests as among the others, in earnest: one after the other, with what they measure.
+fn faults() -> Result<(), String> {
+    let args = ["nextest", "run", "--release", "-p", "conformance"];
+    let args = [&args[..], &["--test", "faults", "--no-capture"], &["--no-fail-fast"]].concat();
+    Program::cargo(&args).env("BENNU_FAULTS", "long").run()
 }
 
 fn doc() -> Result<(), String> {
@@ -276,6 +294,8 @@ mod tests {
         check(&["--only", "unti"], Err("there is no step \"unti\""));
         check(&["--only"], Err("wants the names"));
         check(&["--fast"], Err("unknown option"));
+        check(&["--only", "fmt", "--faults"], Ok(&["fmt", "faults"]));
+        check(&["--only", "faults"], Ok(&["faults"]));
     }
 
     #[test]
