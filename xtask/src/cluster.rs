@@ -67,7 +67,11 @@ impl Options {
                     let port = args.next().and_then(|it| it.parse().ok());
                     options.port = port.filter(|it| *it > 0).ok_or("--port wants a number")?;
                 }
-                other => return Err(format!("unknown option {other:?}; there are --nats and --port PORT")),
+                other => {
+                    return Err(format!(
+                        "unknown option {other:?}; there are --nats and --port PORT"
+                    ));
+                }
             }
         }
         Ok(options)
@@ -90,7 +94,8 @@ impl Parts {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn();
-        let child = child.map_err(|error| format!("{program} can't be started by setpriv: {error}"))?;
+        let child =
+            child.map_err(|error| format!("{program} can't be started by setpriv: {error}"))?;
         self.running.push((program.to_owned(), child));
         let last = self.running.last_mut().map(|(_, child)| child);
         last.ok_or_else(|| format!("{program} is lost"))
@@ -140,7 +145,16 @@ fn bus(parts: &mut Parts, is_nats: bool, folder: &Path) -> Result<[String; 2], S
         return Ok(["--nats".to_owned(), format!("nats://127.0.0.1:{port}")]);
     }
     let folder = folder.to_string_lossy();
-    let args = ["--bind", "127.0.0.1", "--port", &number, "--save", "", "--dir", &folder];
+    let args = [
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        &number,
+        "--save",
+        "",
+        "--dir",
+        &folder,
+    ];
     parts.start_until("redis-server", &args, "Ready to accept connections")?;
     Ok(["--redis".to_owned(), format!("redis://127.0.0.1:{port}")])
 }
@@ -153,7 +167,10 @@ fn node(parts: &mut Parts, name: &str, [bus, url]: &[String; 2]) -> Result<u16, 
     let secret = "a secret that is none";
     let args = ["--port", "0", "--node", name, "--secret", secret, bus, url];
     let line = parts.start_until(&program, &args, "listening on")?;
-    let port = line.rsplit(':').next().and_then(|it| it.trim().parse().ok());
+    let port = line
+        .rsplit(':')
+        .next()
+        .and_then(|it| it.trim().parse().ok());
     port.ok_or_else(|| format!("{name} says no port: {line}"))
 }
 
@@ -197,14 +214,18 @@ fn tell(port: u16, servers: &[(String, u16)], [_, url]: &[String; 2]) {
     }
     println!("\nThe bus is {url}. To try it, in two terminals:");
     println!("  cargo run -p bennu-cli -- listen ws://127.0.0.1:{port}/socket room:1");
-    println!("  cargo run -p bennu-cli -- push ws://127.0.0.1:{port}/socket room:1 shout '{{\"hello\": \"all\"}}'");
+    println!(
+        "  cargo run -p bennu-cli -- push ws://127.0.0.1:{port}/socket room:1 shout '{{\"hello\": \"all\"}}'"
+    );
     println!("\nctrl-c ends it.");
 }
 
 fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind(("127.0.0.1", 0));
     let address = listener.and_then(|it| it.local_addr());
-    address.map(|it| it.port()).map_err(|error| format!("there is no free port: {error}"))
+    address
+        .map(|it| it.port())
+        .map_err(|error| format!("there is no free port: {error}"))
 }
 
 #[cfg(test)]

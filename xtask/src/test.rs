@@ -195,9 +195,7 @@ fn steps_named(names: &str) -> Result<Vec<&'static Step>, String> {
             ));
         }
     }
-    Ok(known()
-        .filter(|step| names.contains(&step.name))
-        .collect())
+    Ok(known().filter(|step| names.contains(&step.name)).collect())
 }
 
 fn fmt() -> Result<(), String> {
@@ -222,9 +220,13 @@ fn unit() -> Result<(), String> {
 
 /// The same tests as among the others, in earnest: one after the other, with what they measure.
 fn faults() -> Result<(), String> {
-    let args = ["nextest", "run", "--release", "-p", "conformance"];
-    let args = [&args[..], &["--test", "faults", "--no-capture"], &["--no-fail-fast"]].concat();
-    Program::cargo(&args).env("BENNU_FAULTS", "long").run()
+    Program::cargo(&["build", "--release", "-p", "conformance", "--bins"]).run()?;
+    let args = ["nextest", "run", "-p", "conformance", "--test", "faults"];
+    let args = [&args[..], &["--no-capture", "--no-fail-fast"]].concat();
+    Program::cargo(&args)
+        .env("BENNU_FAULTS", "long")
+        .env("BENNU_PROGRAMS", target().join("release"))
+        .run()
 }
 
 fn doc() -> Result<(), String> {

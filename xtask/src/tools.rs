@@ -168,7 +168,11 @@ pub(crate) fn haproxy() -> Result<String, String> {
 /// The bus of `cargo xtask cluster`.
 pub(crate) fn bus(is_nats: bool) -> Result<String, String> {
     let mut apt = Apt::default();
-    if is_nats { nats(&mut apt) } else { redis(&mut apt) }
+    if is_nats {
+        nats(&mut apt)
+    } else {
+        redis(&mut apt)
+    }
 }
 
 fn nats(apt: &mut Apt) -> Result<String, String> {

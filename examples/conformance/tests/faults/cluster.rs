@@ -40,7 +40,7 @@ impl Cluster {
                 on_a_free_port(|port| {
                     let args = ["--port", port, "--node", name, "--redis", &redis];
                     let args = [&args[..], &["--secret", "a secret of the tests"]].concat();
-                    Process::start(env!("CARGO_BIN_EXE_conformance"), &args, "listening on")
+                    Process::start(&conformance(), &args, "listening on")
                 })
             })
             .await
@@ -82,6 +82,14 @@ impl Cluster {
         let mut lines = answer.lines().filter_map(|it| it.split_once(' '));
         let found = lines.find(|(it, _)| *it == name);
         found.and_then(|(_, value)| value.parse().ok()).unwrap()
+    }
+}
+
+/// The server: of the folder that `BENNU_PROGRAMS` names, as for the suites in JavaScript, or as built with the tests.
+fn conformance() -> String {
+    match std::env::var("BENNU_PROGRAMS") {
+        Ok(folder) => format!("{folder}/conformance"),
+        Err(_) => env!("CARGO_BIN_EXE_conformance").to_owned(),
     }
 }
 

@@ -187,7 +187,9 @@ async fn a_node_that_stands_still_is_dropped_and_comes_back_once() {
     check_no_flapping(&crowd, |id| (home(id) != 0).then_some(of_one_node));
     // Nobody speaks for it meanwhile, and what is said to it waits; the bus may drop it if that is too much.
     crowd.check_losses(|loss, said_at, _| {
-        is_between_sides(loss) && said_at + seconds(1) > stopped_at && said_at < back_at + seconds(5)
+        is_between_sides(loss)
+            && said_at + seconds(1) > stopped_at
+            && said_at < back_at + seconds(5)
     });
 }
 
