@@ -174,7 +174,8 @@ fn node(parts: &mut Parts, name: &str, [bus, url]: &[String; 2]) -> Result<u16, 
     port.ok_or_else(|| format!("{name} says no port: {line}"))
 }
 
-/// What HAProxy is told: no client sticks to a node, and nodes that drain are left alone.
+/// What HAProxy is told: no client sticks to a node, and nodes that drain are left alone. It keeps its connections to
+/// them, as otherwise it would end some by resets, which look as if answers were lost.
 fn balancer(port: u16, servers: &[(String, u16)]) -> String {
     let servers: String = servers
         .iter()
@@ -202,6 +203,7 @@ frontend bennu
 backend nodes
     balance roundrobin
     option httpchk GET /health
+    http-reuse always
     default-server inter 500ms fall 1 rise 1
 {servers}"
     )
