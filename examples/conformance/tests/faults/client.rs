@@ -7,7 +7,8 @@ use std::{
 };
 
 use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{Value, json, value::RawValue};
 use tokio::{
     net::TcpStream,
     time::{interval, sleep, timeout},
@@ -125,26 +126,29 @@ impl Client {
     }
 
     fn receive(&mut self, text: &str) {
-        let message: Value = serde_json::from_str(text).unwrap();
-        let payload = &message[4];
-        match message[3].as_str().unwrap() {
-            "phx_reply" if payload["status"] != "ok" => self.complain(&format!("was told {text}")),
-            "phx_reply" => match message[1].as_str() {
+        let Frame(_, reference, _, event, payload) = serde_json::from_str(text).unwrap();
+        let payload = payload.get();
+        match event {
+            "phx_reply" if !payload.contains(r#""status":"ok""#) => {
+                self.complain(&format!("was told {text}"));
+            }
+            "phx_reply" => match reference {
                 Some("join") => self.joins += 1,
                 Some("beat") | None => {}
                 Some(n) => self.me().acknowledge(n.parse().unwrap()),
             },
-            "shout" => self.hear(
-                payload["from"].as_u64().unwrap() as usize,
-                payload["n"].as_u64().unwrap(),
-            ),
+            "shout" => {
+                let Said { from, n } = serde_json::from_str(payload).unwrap();
+                self.hear(from, n);
+            }
             "presence_state" => {
                 self.present = Some(BTreeMap::new());
-                self.come(payload);
+                self.come(&serde_json::from_str(payload).unwrap());
             }
             "presence_diff" => {
-                self.come(&payload["joins"]);
-                self.go(&payload["leaves"]);
+                let diff: Diff<'_> = serde_json::from_str(payload).unwrap();
+                self.come(&diff.joins);
+                self.go(&diff.leaves);
             }
             _ => self.complain(&format!("was told {text}")),
         }
@@ -176,7 +180,7 @@ impl Client {
         self.me().hear(from);
     }
 
-    fn come(&mut self, joins: &Value) {
+    fn come(&mut self, joins: &Presences<'_>) {
         let Some(present) = &mut self.present else {
             return;
         };
@@ -197,7 +201,7 @@ impl Client {
         }
     }
 
-    fn go(&mut self, leaves: &Value) {
+    fn go(&mut self, leaves: &Presences<'_>) {
         let Some(present) = &mut self.present else {
             return;
         };
@@ -254,11 +258,46 @@ impl Client {
     }
 }
 
+/// What is read of a message. Thousands of clients share this process, so nothing is read that isn't looked at.
+#[derive(Deserialize)]
+struct Frame<'a>(
+    IgnoredAny,
+    Option<&'a str>,
+    IgnoredAny,
+    &'a str,
+    #[serde(borrow)] &'a RawValue,
+);
+
+#[derive(Deserialize)]
+struct Said {
+    from: usize,
+    n: u64,
+}
+
+#[derive(Deserialize)]
+struct Diff<'a> {
+    #[serde(borrow)]
+    joins: Presences<'a>,
+    #[serde(borrow)]
+    leaves: Presences<'a>,
+}
+
+type Presences<'a> = HashMap<&'a str, Entry<'a>>;
+
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow)]
+    metas: Vec<Meta<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Meta<'a> {
+    phx_ref: &'a str,
+}
+
 /// The keys of a list of presences, each with the refs of its metas.
-fn metas(presences: &Value) -> impl Iterator<Item = (&str, &str)> {
-    let entries = presences.as_object().into_iter().flatten();
-    entries.flat_map(|(key, entry)| {
-        let metas = entry["metas"].as_array().into_iter().flatten();
-        metas.filter_map(move |meta| Some((key.as_str(), meta["phx_ref"].as_str()?)))
-    })
+fn metas<'a>(presences: &'a Presences<'_>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    presences
+        .iter()
+        .flat_map(|(key, entry)| entry.metas.iter().map(move |meta| (*key, meta.phx_ref)))
 }

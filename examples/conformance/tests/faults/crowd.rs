@@ -229,10 +229,12 @@ impl Crowd {
                     continue;
                 };
                 // The client may learn of its own end a bit later than others.
-                let in_time = life
-                    .ended
-                    .is_some_and(|it| it <= *gone + Duration::from_secs(2));
-                assert!(in_time, "{id} was shown as gone and was there");
+                let after = life.ended.map(|it| it.saturating_duration_since(*gone));
+                let in_time = after.is_some_and(|it| it <= Duration::from_secs(2));
+                assert!(
+                    in_time,
+                    "{id} was shown as gone and was there: it ended {after:?} later"
+                );
             }
         }
     }

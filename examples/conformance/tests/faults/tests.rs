@@ -143,7 +143,8 @@ async fn without_the_bus_nodes_go_on_alone_and_find_each_other_again() {
     cluster.bus.again().unwrap();
     let back_at = Instant::now();
     let (heard, seen) = join!(
-        crowd.all_hear(back_at, seconds(2), |_, _| true),
+        // That is noticed with the next thing that each speaker says.
+        crowd.all_hear(back_at, seconds(2) + crowd.scale.speaks_every, |_, _| true),
         crowd.until("lists are the truth", seconds(5), |_, it| crowd
             .is_whole(it)),
     );
