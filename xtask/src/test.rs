@@ -66,7 +66,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "chromium",
-        about: "the chat in a browser",
+        about: "the examples' pages in a browser",
         run: chromium,
     },
     Step {

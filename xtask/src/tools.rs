@@ -1,5 +1,6 @@
 //! What the tests need on a machine: found, installed where that may be done, or else named with the way to get it.
 
+use std::fs;
 use std::path::PathBuf;
 
 use crate::program::{Program, target};
@@ -18,6 +19,9 @@ const CHROMIUM: [&str; 4] = [
     "google-chrome-stable",
 ];
 
+/// Where Debian keeps PostgreSQL, in a folder for each version.
+const POSTGRESQL: &str = "/usr/lib/postgresql";
+
 /// Makes sure of every tool; the error names all that are missing.
 pub(crate) fn run() -> Result<(), String> {
     let mut apt = Apt::default();
@@ -28,6 +32,7 @@ pub(crate) fn run() -> Result<(), String> {
         ("node", node(&mut apt)),
         ("npm", npm(&mut apt)),
         ("chromium", chromium(&mut apt)),
+        ("postgresql", postgresql(&mut apt)),
         ("redis-server", redis(&mut apt)),
         ("nats-server", nats(&mut apt)),
     ];
@@ -135,6 +140,24 @@ fn chromium(apt: &mut Apt) -> Result<String, String> {
         return Ok(version);
     }
     apt.install("chromium")?;
+    found().ok_or_else(|| "it was installed but doesn't start".to_owned())
+}
+
+/// The server's own programs, which the tests of examples/discuss start: Debian keeps them apart from `PATH`.
+fn postgresql(apt: &mut Apt) -> Result<String, String> {
+    let found = || {
+        let versions = fs::read_dir(POSTGRESQL).into_iter().flatten().flatten();
+        let debians = versions.map(|version| version.path().join("bin/postgres"));
+        let anywhere = [PathBuf::from("postgres")];
+        anywhere.into_iter().chain(debians).find_map(|program| {
+            let program = program.to_string_lossy();
+            Program::new(&program, &["--version"]).output().ok()
+        })
+    };
+    if let Some(version) = found() {
+        return Ok(version);
+    }
+    apt.install("postgresql")?;
     found().ok_or_else(|| "it was installed but doesn't start".to_owned())
 }
 

@@ -9,6 +9,9 @@ use crate::Subscriber;
 /// The most subscribers in a range.
 pub(crate) const RANGE: usize = 2048;
 
+/// The slots grow by a fourth.
+const GROWTH: usize = 4;
+
 /// A slab of subscribers: one comes and goes in constant time, and keeps its place meanwhile.
 #[derive(Default)]
 pub(crate) struct Range {
@@ -60,9 +63,9 @@ impl Range {
             *slot = taken;
             return free;
         }
-        // `Vec` would start with room for four; most topics of a large server have one subscriber.
+        // `Vec` would start with room for four and then double; most topics of a large server have one subscriber.
         if self.slots.len() == self.slots.capacity() {
-            self.slots.reserve_exact(self.slots.len().max(1));
+            self.slots.reserve_exact(1 + self.slots.len() / GROWTH);
         }
         self.slots.push(taken);
         self.slots.len() - 1

@@ -119,9 +119,8 @@ impl<'a> Found<'a> {
         match channel.phase() {
             Phase::Joining => Self::Joining(channel),
             Phase::Leaving => Self::Leaving(channel),
-            // Strict and typed: "5" is not 5. Where the join had null, only null passes.
             Phase::Joined => {
-                let current = message.join_ref.is_null() || message.join_ref == channel.join_ref;
+                let current = channel.is_meant_by(&message.join_ref);
                 Self::Joined { channel, current }
             }
         }
@@ -274,13 +273,13 @@ impl Session {
             status: Cow::Borrowed(OK),
             response: Payload::empty(),
         })));
-        self.actions.close(channel);
+        self.actions.close(&channel);
     }
 
     /// The channel stopped of its own accord. One that is still joining counts as crashed.
     pub fn stopped(&mut self, id: ChannelId) {
         match self.channels.remove_joined(id) {
-            Some(channel) => self.actions.close(channel),
+            Some(channel) => self.actions.close(&channel),
             None => self.join_crashed(id),
         }
     }
@@ -290,7 +289,7 @@ impl Session {
         match self.channels.remove_joined(id) {
             Some(channel) => {
                 self.actions.end(
-                    channel.join_ref,
+                    channel.sent_join_ref(),
                     &channel.topic,
                     PHX_ERROR,
                     Payload::reason("channel_crash"),
@@ -352,6 +351,13 @@ impl Session {
         self.channels
             .iter()
             .map(|channel| (channel.id, &channel.topic, channel.phase() == Phase::Joined))
+    }
+
+    /// What a channel's replies and pushes carry: the join ref that the client sent with its join, or the join's ref where
+    /// that was null.
+    #[must_use]
+    pub fn join_ref(&self, id: ChannelId) -> Option<&Ref> {
+        self.channels.get_by_id(id).map(|it| &it.join_ref)
     }
 
     /// A channel's topic, while the session knows the channel.

@@ -23,7 +23,7 @@ use crate::{
     presence::Change,
     reply::Answer,
     routes::Route,
-    runtime::{Conn, Relay, encode},
+    runtime::{Conn, Gate, Place, Relay, encode},
 };
 
 pub use handle::{Handle, SendError};
@@ -65,6 +65,8 @@ struct Rest {
     topic: Option<Topic>,
     /// What the join callback wants sent, until the join is replied to.
     held: Mutex<Option<Vec<Effect>>>,
+    /// The channel's own topic, heard before the join is replied to.
+    early: Mutex<Option<Box<Early>>>,
     /// Subscriptions to further topics.
     relays: Mutex<Vec<Subscription>>,
     /// What the channel tracks, for each presence it tracks with: nearly always there's one. It leaves with
@@ -72,6 +74,22 @@ struct Rest {
     members: Mutex<Vec<Arc<Member>>>,
     /// Keeps the topic heard from the end of the join until it's subscribed to.
     interest: Option<Interest>,
+    /// Once the session has forgotten the channel.
+    join_ref: Ref,
+    /// What the join callback decided, until the join is replied to.
+    ending: Ending,
+}
+
+/// What a channel keeps between its callbacks. All else it's lent while it runs.
+#[derive(Default)]
+pub(crate) struct Kept {
+    subscription: Option<Subscription>,
+    rest: Option<Box<Rest>>,
+}
+
+struct Early {
+    subscription: Subscription,
+    gate: Arc<Gate>,
 }
 
 enum Effect {
@@ -98,37 +116,65 @@ enum Reach {
 }
 
 /// What a callback decided about its channel's life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Ending {
+    #[default]
     None,
     Stop,
     Fail,
 }
 
 impl<C: Channel> Context<C> {
-    pub(crate) fn joining(
-        conn: Arc<Conn>,
-        socket: Arc<C::Socket>,
-        route: Arc<Route<C::Socket>>,
-        topic: Topic,
-        join_ref: Ref,
-        id: ChannelId,
-    ) -> Self {
+    pub(crate) fn joining(place: Place<C::Socket>, topic: Topic) -> Self {
         let rest = Rest {
             topic: Some(topic),
             held: Mutex::new(Some(Vec::new())),
             ..Rest::default()
         };
+        let kept = Kept {
+            subscription: None,
+            rest: Some(Box::new(rest)),
+        };
+        Self::resuming(place, kept)
+    }
+
+    /// The context of a callback that begins.
+    pub(crate) fn resuming(place: Place<C::Socket>, kept: Kept) -> Self {
+        let Place {
+            conn,
+            socket,
+            route,
+            id,
+            join_ref,
+        } = place;
+        let Kept { subscription, rest } = kept;
+        let (own, ending) = match rest.as_deref() {
+            Some(rest) => (rest.join_ref.clone(), rest.ending),
+            None => (Ref::NULL, Ending::None),
+        };
         Self {
             conn,
             socket,
             route,
-            subscription: None,
-            join_ref,
+            subscription,
+            join_ref: join_ref.unwrap_or(own),
             r#ref: Ref::NULL,
-            rest: OnceLock::from(Box::new(rest)),
+            rest: rest.map_or_else(OnceLock::new, OnceLock::from),
             id,
-            ending: AtomicU8::new(0),
+            ending: AtomicU8::new(ending as u8),
+        }
+    }
+
+    /// What is left of it after a callback.
+    pub(crate) fn into_kept(self) -> Kept {
+        let ending = self.ending();
+        let mut rest = self.rest.into_inner();
+        if ending != Ending::None {
+            rest.get_or_insert_default().ending = ending;
+        }
+        Kept {
+            subscription: self.subscription,
+            rest,
         }
     }
 
@@ -209,6 +255,63 @@ impl<C: Channel> Context<C> {
         payload: &(impl Serialize + ?Sized),
     ) {
         self.broadcast_as(topic.into(), event, payload, Reach::Elsewhere);
+    }
+
+    /// In [`Channel::join`]: hears the channel's topic from now on, in place of from the reply on. What is broadcast
+    /// until then reaches the client right after the reply, in its order. Elsewhere it does nothing.
+    ///
+    /// For joins that reply with what is kept somewhere: called before that is read, nothing falls between what was
+    /// read and what is heard, from this node or another: it waits until the bus to the others, if there is one,
+    /// brings the topic. What was stored and broadcast in between comes twice, so number it. More than
+    /// [`queue_messages_max`](crate::SocketOptions::queue_messages_max) broadcasts in one join close the connection,
+    /// as a slow consumer's.
+    ///
+    /// ```
+    /// use bennu::{Channel, Context, Joined, Result};
+    ///
+    /// async fn join<C: Channel>(channel: C, cx: &Context<C>) -> Result<Joined<C>> {
+    ///     cx.listen().await;
+    ///     let kept = read_from_the_database().await?;
+    ///     Ok(Joined::with_reply(channel, kept))
+    /// }
+    /// # async fn read_from_the_database() -> Result<Vec<u32>> { Ok(Vec::new()) }
+    /// ```
+    pub async fn listen(&self) {
+        let Some(rest) = self.rest.get() else { return };
+        if lock(&rest.held).is_none() {
+            return;
+        }
+        let interest = self.conn.pubsub().interest(self.topic());
+        if let Some(interest) = &interest {
+            interest.registered().await;
+        }
+        lock(&rest.early).get_or_insert_with(|| {
+            let gate = Arc::new(Gate::new(self.conn.clone(), C::INTERCEPT));
+            let key = u64::from(self.id.get());
+            let topic = self.topic().clone();
+            let subscription = self.conn.pubsub().subscribe(topic, gate.clone(), key);
+            Box::new(Early { subscription, gate })
+        });
+    }
+
+    /// The topics of the endpoint, to broadcast from a task that outlives the callback, or the channel.
+    ///
+    /// ```
+    /// use bennu::{Broadcast, Channel, Context, Payload, Result};
+    ///
+    /// fn tell_later<C: Channel>(cx: &Context<C>) -> Result<()> {
+    ///     let (pubsub, topic) = (cx.pubsub().clone(), cx.topic().clone());
+    ///     let done = Payload::new("done")?;
+    ///     tokio::spawn(async move {
+    ///         // What takes its time, and is told of whatever becomes of this client.
+    ///         pubsub.broadcast(&Broadcast::new(topic, "told", done).into());
+    ///     });
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn pubsub(&self) -> &PubSub {
+        self.conn.pubsub()
     }
 
     /// As [`broadcast`](Self::broadcast), on this node only.
@@ -374,11 +477,17 @@ impl<C: Channel> Context<C> {
     }
 
     /// The join was replied to: the channel hears its topic, and what the join held back goes out.
-    pub(crate) fn joined(&mut self, pubsub: &PubSub) {
+    pub(crate) fn joined(&mut self) {
         let (key, topic) = (u64::from(self.id.get()), self.topic().clone());
-        self.subscription = Some(match C::INTERCEPT {
-            [] => pubsub.subscribe(topic, self.conn.clone(), key),
-            events => {
+        let pubsub = self.conn.pubsub();
+        let early = self.rest.get().and_then(|it| lock(&it.early).take());
+        self.subscription = Some(match (early, C::INTERCEPT) {
+            (Some(early), _) => {
+                early.gate.open(key);
+                early.subscription
+            }
+            (None, []) => pubsub.subscribe(topic, self.conn.clone(), key),
+            (None, events) => {
                 pubsub.subscribe(topic, Arc::new(Relay::some(self.conn.clone(), events)), key)
             }
         });
@@ -394,16 +503,6 @@ impl<C: Channel> Context<C> {
         for effect in held.into_iter().flatten() {
             self.apply(effect);
         }
-    }
-
-    /// The channel hears nothing any more.
-    pub(crate) fn unsubscribed(&mut self) {
-        let topic = self.topic().clone();
-        self.subscription = None;
-        self.rest = OnceLock::from(Box::new(Rest {
-            topic: Some(topic),
-            ..Rest::default()
-        }));
     }
 
     /// Sends what `handle_in` answered to the event being handled.
@@ -426,6 +525,22 @@ impl<C: Channel> Context<C> {
 
     pub(crate) fn wants_reply(&self) -> bool {
         !self.r#ref.is_null()
+    }
+}
+
+impl Kept {
+    /// The channel hears nothing any more.
+    pub(crate) fn unsubscribe(&mut self, join_ref: Option<&Ref>) {
+        let Self { subscription, rest } = std::mem::take(self);
+        let subscribed = subscription.as_ref().map(|it| it.topic().clone());
+        // Before its presences leave: it doesn't hear of that.
+        drop(subscription);
+        let (kept, own) = rest.map_or((None, Ref::NULL), |it| (it.topic, it.join_ref));
+        self.rest = Some(Box::new(Rest {
+            topic: subscribed.or(kept),
+            join_ref: join_ref.cloned().unwrap_or(own),
+            ..Rest::default()
+        }));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The endpoint: where sockets are mounted, and the way to broadcast from anywhere.
 
+mod broadcaster;
 mod nodes;
 mod watch;
 
@@ -25,6 +26,8 @@ use crate::{
         websocket,
     },
 };
+
+pub use broadcaster::Broadcaster;
 
 /// As long as what HMAC-SHA-256 makes of it.
 const SECRET_BYTES: usize = 32;
@@ -348,6 +351,13 @@ impl<A> Endpoint<A> {
         if let Some(broadcast) = encoded(from.topic().clone(), event, payload) {
             from.local_broadcast_from(&broadcast);
         }
+    }
+
+    /// The broadcasts alone, for tasks that the application itself reaches: see [`Broadcaster`]. To be called when all
+    /// about other nodes has been said, as by [`adapter`](Self::adapter).
+    #[must_use]
+    pub fn broadcaster(&self) -> Broadcaster {
+        Broadcaster(self.pubsub.clone())
     }
 
     /// Listens to a topic from application code.

@@ -42,7 +42,7 @@ pub use tracing::Level;
 pub use channel::{Channel, Joined, Reason};
 pub use connect_info::ConnectInfo;
 pub use context::{Context, Handle, ReplyTo, SendError};
-pub use endpoint::{Endpoint, Stats};
+pub use endpoint::{Broadcaster, Endpoint, Stats};
 pub use error::{Error, Result, refuse};
 pub use options::{Drainer, Flood, LongPoll, Overflow, SocketOptions};
 pub use presence::{Presence, PresenceHandler, PresenceMember};

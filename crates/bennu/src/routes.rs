@@ -87,8 +87,14 @@ impl<S: Socket> Routes<S> {
         self
     }
 
-    pub(crate) fn find(&self, topic: &str) -> Option<&Arc<Route<S>>> {
-        self.table.iter().find(|it| it.pattern.matches(topic))
+    /// The number of the route that serves a topic.
+    pub(crate) fn find(&self, topic: &str) -> Option<u32> {
+        let at = self.table.iter().position(|it| it.pattern.matches(topic));
+        at.and_then(|it| u32::try_from(it).ok())
+    }
+
+    pub(crate) fn get(&self, number: u32) -> Option<&Arc<Route<S>>> {
+        self.table.get(number as usize)
     }
 }
 

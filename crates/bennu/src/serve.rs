@@ -83,6 +83,7 @@ pub fn serve(listener: TcpListener, router: Router) -> Serve {
         crowd: Arc::default(),
         signal: None,
         drains: Vec::new(),
+        farewells: Vec::new(),
     }
 }
 
@@ -95,6 +96,8 @@ pub struct Serve {
     crowd: Arc<Crowd>,
     signal: Option<Boxed<()>>,
     drains: Vec<Boxed<()>>,
+    /// What is left to do when nobody is served any more.
+    farewells: Vec<Boxed<()>>,
 }
 
 #[derive(Debug, Clone)]
@@ -203,11 +206,14 @@ impl Serve {
         self
     }
 
-    /// Has an endpoint [drained](Endpoint::drain) before the server stops.
+    /// Has an endpoint [drained](Endpoint::drain) before the server stops, and [leave its
+    /// cluster](Endpoint::leave_cluster) when it has stopped.
     pub fn drain<A: Send + Sync + 'static>(mut self, endpoint: &Endpoint<A>) -> Self {
-        let endpoint = endpoint.clone();
+        let (drained, leaves) = (endpoint.clone(), endpoint.clone());
         self.drains
-            .push(Box::pin(async move { endpoint.drain().await }));
+            .push(Box::pin(async move { drained.drain().await }));
+        self.farewells
+            .push(Box::pin(async move { leaves.leave_cluster().await }));
         self
     }
 
@@ -225,6 +231,7 @@ impl Serve {
             crowd,
             signal,
             drains,
+            farewells,
         } = self;
         let backlog = i32::try_from(limits.backlog).unwrap_or(i32::MAX);
         SockRef::from(&listener).listen(backlog)?;
@@ -256,6 +263,7 @@ impl Serve {
             let left = crowd.len();
             tracing::warn!(left, "requests are still under way after shutdown");
         }
+        join_all(farewells).await;
         Ok(())
     }
 }

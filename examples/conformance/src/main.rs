@@ -64,7 +64,6 @@ async fn serve(options: &Options, endpoint: Endpoint<()>) -> std::io::Result<()>
         .drain(&endpoint)
         .with_graceful_shutdown(terminated())
         .await?;
-    endpoint.leave_cluster().await;
     Ok(())
 }
 

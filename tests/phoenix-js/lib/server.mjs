@@ -12,6 +12,7 @@ import { within } from "./inbox.mjs";
 const START_MS_MAX = 20_000;
 const STOP_MS_MAX = 20_000;
 const STDERR_CHARS_MAX = 8_000;
+const STDOUT_LINES_MAX = 100;
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
 
@@ -24,6 +25,8 @@ export class Server {
   #child;
   #exit;
   #stderr = "";
+  /** What it has said by now on stdout, line by line. */
+  lines = [];
 
   /** Where `cargo build` leaves this program. */
   static file(program) {
@@ -55,6 +58,7 @@ export class Server {
     const listening = new Promise((resolve, reject) => {
       child.once("error", reject);
       createInterface({ input: child.stdout }).on("line", (line) => {
+        if (server.lines.length < STDOUT_LINES_MAX) server.lines.push(line);
         const found = /^listening on (.+):(\d+)$/.exec(line);
         if (found) resolve({ host: found[1], port: Number(found[2]) });
       });

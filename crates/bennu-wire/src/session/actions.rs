@@ -129,15 +129,10 @@ impl Actions {
 
     /// Has a channel's join run.
     pub(super) fn join(&mut self, channel: &Channel, message: Message) {
-        let join_ref = if message.join_ref.is_null() {
-            message.r#ref
-        } else {
-            message.join_ref
-        };
         self.push(Action::Join {
             id: channel.id,
             topic: channel.topic.clone(),
-            join_ref,
+            join_ref: channel.join_ref.clone(),
             payload: message.payload,
         });
     }
@@ -151,7 +146,7 @@ impl Actions {
         response: Payload,
     ) {
         self.push(Action::Send(Outbound::Reply(Reply {
-            join_ref: channel.join_ref.clone(),
+            join_ref: channel.sent_join_ref(),
             r#ref: joining.r#ref.clone(),
             topic: Name::from(&channel.topic),
             status: Cow::Borrowed(status),
@@ -168,9 +163,9 @@ impl Actions {
     }
 
     /// Closes a channel that left or stopped.
-    pub(super) fn close(&mut self, channel: Channel) {
+    pub(super) fn close(&mut self, channel: &Channel) {
         self.end(
-            channel.join_ref,
+            channel.sent_join_ref(),
             &channel.topic,
             super::PHX_CLOSE,
             Payload::empty(),

@@ -25,11 +25,11 @@ impl ChannelId {
 /// One channel.
 #[derive(Debug)]
 pub(super) struct Channel {
-    /// Of the topic; the order in which channels are kept.
+    /// The topic's, above a bit that says whether the client named a join ref. One number, since there are many channels.
     hash: u32,
     pub(super) id: ChannelId,
     pub(super) topic: Topic,
-    /// As the client sent it with its join, null if it was.
+    /// The channel's own: the one that the client sent with its join, or the join's ref where that was null.
     pub(super) join_ref: Ref,
     /// Nothing while it is joined, which is nearly always.
     transition: Option<Box<Transition>>,
@@ -51,22 +51,47 @@ pub(super) enum Phase {
 impl Channel {
     pub(super) fn joining(id: ChannelId, topic: Topic, join: &Message) -> Self {
         Self {
-            hash: hash(&topic),
+            hash: hash(&topic) | u32::from(!join.join_ref.is_null()),
             id,
             topic,
-            join_ref: join.join_ref.clone(),
+            join_ref: own_join_ref(join).clone(),
             transition: Some(Box::new(Transition::Joining(Joining::new(join, None)))),
         }
     }
 
     /// Another channel takes this one's place.
     pub(super) fn replace(&mut self, id: ChannelId, join: &Message) {
+        let replaced = self.sent_join_ref();
         self.id = id;
-        let replaced = std::mem::replace(&mut self.join_ref, join.join_ref.clone());
+        self.hash = self.topic_hash() | u32::from(!join.join_ref.is_null());
+        self.join_ref = own_join_ref(join).clone();
         self.transition = Some(Box::new(Transition::Joining(Joining::new(
             join,
             Some(replaced),
         ))));
+    }
+
+    /// As the client sent it with its join, null if it was.
+    pub(super) fn sent_join_ref(&self) -> Ref {
+        if self.is_named() {
+            self.join_ref.clone()
+        } else {
+            Ref::NULL
+        }
+    }
+
+    /// Whether a message with this join ref is for this channel, and not for one before it. Strict and typed: "5" is not
+    /// 5. Where the join had null, only null passes.
+    pub(super) fn is_meant_by(&self, join_ref: &Ref) -> bool {
+        join_ref.is_null() || self.is_named() && *join_ref == self.join_ref
+    }
+
+    fn is_named(&self) -> bool {
+        self.hash & 1 == 1
+    }
+
+    fn topic_hash(&self) -> u32 {
+        self.hash & !1
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -111,8 +136,8 @@ impl Channel {
 #[derive(Debug, Default)]
 pub(super) struct Channels(Vec<Channel>);
 
-/// Up to so many channels the storage grows one by one: most connections join one or two and keep them.
-const GROWN_EXACTLY: usize = 4;
+/// Up to so many channels the storage grows one by one, then by an eighth: most connections join a few and keep them.
+const GROWN_ONE_BY_ONE: usize = 32;
 
 impl Channels {
     pub(super) fn len(&self) -> usize {
@@ -130,11 +155,11 @@ impl Channels {
 
     pub(super) fn get_mut(&mut self, topic: &str) -> Option<&mut Channel> {
         let hash = hash(topic);
-        let start = self.0.partition_point(|it| it.hash < hash);
+        let start = self.0.partition_point(|it| it.topic_hash() < hash);
         self.0
             .get_mut(start..)?
             .iter_mut()
-            .take_while(|it| it.hash == hash)
+            .take_while(|it| it.topic_hash() == hash)
             .find(|it| *it.topic == *topic)
     }
 
@@ -147,10 +172,15 @@ impl Channels {
     }
 
     pub(super) fn insert(&mut self, channel: Channel) {
-        if self.0.len() < GROWN_EXACTLY {
-            self.0.reserve_exact(1);
+        if self.0.len() == self.0.capacity() {
+            let more = match self.0.len() {
+                ..GROWN_ONE_BY_ONE => 1,
+                len => len / 8,
+            };
+            self.0.reserve_exact(more);
         }
-        let at = self.0.partition_point(|it| it.hash < channel.hash);
+        let hash = channel.topic_hash();
+        let at = self.0.partition_point(|it| it.topic_hash() < hash);
         self.0.insert(at, channel);
     }
 
@@ -174,9 +204,19 @@ impl Channels {
     }
 }
 
-/// FNV-1a, 32 bits.
+/// What the replies and pushes of a channel carry that begins with this join.
+fn own_join_ref(join: &Message) -> &Ref {
+    if join.join_ref.is_null() {
+        &join.r#ref
+    } else {
+        &join.join_ref
+    }
+}
+
+/// FNV-1a, 32 bits but the lowest.
 fn hash(topic: &str) -> u32 {
-    topic.bytes().fold(0x811c_9dc5, |hash, byte| {
+    let hash = topic.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
+    });
+    hash & !1
 }

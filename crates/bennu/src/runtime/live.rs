@@ -1,14 +1,14 @@
-//! A joined channel with its context, behind one type for all channels.
+//! A joined channel, behind one type for all channels.
 //!
 //! A channel is owned in and owned out: running a job consumes the box, and its future gives the box back. So
-//! a future exists only while a callback runs, and an idle channel is plain data.
+//! a future exists only while a callback runs, and an idle channel is plain data. What all channels of a connection have in
+//! common, and what the session knows of each, is lent to it for the time it runs.
 
 use std::{
     any::{Any, type_name},
     sync::Arc,
 };
 
-use bennu_pubsub::PubSub;
 use bennu_wire::{Broadcast, ChannelId, Message, Name, Payload, Ref, Topic, decode_event};
 
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use tracing::{Level, Span};
 use super::{Conn, running::Run};
 use crate::{
     Channel, Context, Error, Reason, Result, Socket,
-    context::Ending,
+    context::{Ending, Kept},
     params, refuse,
     reply::{Answer, Reply},
     routes::Route,
@@ -53,61 +53,72 @@ impl Job {
 }
 
 /// What came of it.
-pub(crate) enum Ran {
-    Joined(Box<dyn Live>, Payload),
+pub(crate) enum Ran<S> {
+    Joined(Box<dyn Live<S>>, Payload, Ending),
     Refused(Payload),
-    Done(Box<dyn Live>, Ending),
+    Done(Box<dyn Live<S>>, Ending),
 }
 
 /// A joined channel of any type.
-pub(crate) trait Live: Send {
-    /// The join was replied to.
-    fn joined(&mut self, pubsub: &PubSub);
-    /// What its callbacks decided about its life.
-    fn ending(&self) -> Ending;
-    /// Ends its subscriptions.
-    fn unsubscribed(&mut self);
-    fn run(self: Box<Self>, job: Job) -> Run;
+pub(crate) trait Live<S>: Send {
+    /// The join was replied to. Says what it decided about the channel's life.
+    fn joined(&mut self, place: Place<S>) -> Ending
+    where
+        S: Socket;
+
+    /// Ends its subscriptions. From here it keeps its join ref itself, since the session is about to forget it.
+    fn unsubscribed(&mut self, join_ref: Option<&Ref>);
+
+    fn run(self: Box<Self>, job: Job, place: Place<S>) -> Run<S>
+    where
+        S: Socket;
 }
 
-/// A join to be decided by the channel.
-pub(crate) struct Request<S: Socket> {
+/// What a channel is lent while it runs.
+pub(crate) struct Place<S: Socket> {
     pub(crate) conn: Arc<Conn>,
     pub(crate) socket: Arc<S>,
     pub(crate) route: Arc<Route<S>>,
     pub(crate) id: ChannelId,
+    /// `None` where the session has forgotten the channel, and it has kept it itself.
+    pub(crate) join_ref: Option<Ref>,
+}
+
+/// A join to be decided by the channel.
+pub(crate) struct Request<S: Socket> {
+    pub(crate) place: Place<S>,
     pub(crate) topic: Topic,
-    pub(crate) join_ref: Ref,
     pub(crate) payload: Payload,
 }
 
-pub(crate) type JoinFn<S> = fn(Request<S>) -> Run;
+pub(crate) type JoinFn<S> = fn(Request<S>) -> Run<S>;
 
-struct Channeled<C: Channel> {
+/// A channel between its callbacks.
+struct Resting<C> {
     channel: C,
-    cx: Context<C>,
+    kept: Kept,
 }
 
 /// Runs the join of a `C`.
-pub(crate) fn join<C: Channel>(request: Request<C::Socket>) -> Run {
+pub(crate) fn join<C: Channel>(request: Request<C::Socket>) -> Run<C::Socket> {
     let Request {
-        conn,
-        socket,
-        route,
-        id,
+        place,
         topic,
-        join_ref,
         payload,
     } = request;
     let params = params::from_payload(&payload);
     let began = Instant::now();
-    let line = log::enabled_in(C::LOG_JOIN, &topic)
-        .map(|level| (level, conn.mount().options.filter_parameters.show(&payload)));
+    let line = log::enabled_in(C::LOG_JOIN, &topic).map(|level| {
+        (
+            level,
+            place.conn.mount().options.filter_parameters.show(&payload),
+        )
+    });
     drop(payload);
     let span = trace::span!(
-        info_span, "join", conn, channel = type_name::<C>(), topic = %Plain(&topic)
+        info_span, "join", place.conn, channel = type_name::<C>(), topic = %Plain(&topic)
     );
-    let mut cx = Context::joining(conn, socket, route, topic.clone(), join_ref, id);
+    let mut cx = Context::joining(place, topic.clone());
     within(span, async move {
         let joined = match params {
             Ok(params) => C::join(&topic, params, &cx).await,
@@ -128,7 +139,10 @@ pub(crate) fn join<C: Channel>(request: Request<C::Socket>) -> Run {
             log::joined(level, ok, &topic, type_name::<C>(), &params, took);
         }
         match response {
-            Ok((channel, response)) => Ran::Joined(Box::new(Channeled { channel, cx }), response),
+            Ok((channel, response)) => {
+                let (ending, kept) = (cx.ending(), cx.into_kept());
+                Ran::Joined(Box::new(Resting { channel, kept }), response, ending)
+            }
             Err(error) => {
                 if !error.is_refusal() {
                     tracing::error!(channel = type_name::<C>(), %topic, %error, "failed to join");
@@ -139,20 +153,21 @@ pub(crate) fn join<C: Channel>(request: Request<C::Socket>) -> Run {
     })
 }
 
-impl<C: Channel> Live for Channeled<C> {
-    fn joined(&mut self, pubsub: &PubSub) {
-        self.cx.joined(pubsub);
+impl<C: Channel> Live<C::Socket> for Resting<C> {
+    fn joined(&mut self, place: Place<C::Socket>) -> Ending {
+        let mut cx = Context::<C>::resuming(place, std::mem::take(&mut self.kept));
+        cx.joined();
+        let ending = cx.ending();
+        self.kept = cx.into_kept();
+        ending
     }
 
-    fn ending(&self) -> Ending {
-        self.cx.ending()
+    fn unsubscribed(&mut self, join_ref: Option<&Ref>) {
+        self.kept.unsubscribe(join_ref);
     }
 
-    fn unsubscribed(&mut self) {
-        self.cx.unsubscribed();
-    }
-
-    fn run(mut self: Box<Self>, job: Job) -> Run {
+    fn run(mut self: Box<Self>, job: Job, place: Place<C::Socket>) -> Run<C::Socket> {
+        let mut cx = Context::<C>::resuming(place, std::mem::take(&mut self.kept));
         match job {
             Job::In(message) => {
                 let Message {
@@ -161,11 +176,11 @@ impl<C: Channel> Live for Channeled<C> {
                     payload,
                     ..
                 } = message;
-                self.cx.handling(r#ref);
-                let handling = Handling::begin::<C>(&self.cx, &event, &payload);
+                cx.handling(r#ref);
+                let handling = Handling::begin::<C>(&cx, &event, &payload);
                 let span = trace::span!(
-                    debug_span, "handle_in", self.cx.conn(),
-                    channel = type_name::<C>(), topic = %Plain(self.cx.topic()),
+                    debug_span, "handle_in", cx.conn(),
+                    channel = type_name::<C>(), topic = %Plain(cx.topic()),
                     event = %Plain(event.as_str().unwrap_or_default())
                 );
                 let event = match &event {
@@ -177,36 +192,43 @@ impl<C: Channel> Live for Channeled<C> {
                 within(span, async move {
                     match event {
                         Ok(event) => {
-                            let result = self.channel.handle_in(event, &self.cx).await;
+                            let result = self.channel.handle_in(event, &cx).await;
                             if let Some(handling) = handling {
-                                handling.end(&self.cx);
+                                handling.end(&cx);
                             }
-                            self.answer(result);
+                            answer(&cx, result);
                         }
-                        Err(why) => self.undecodable(why),
+                        Err(why) => undecodable(&cx, why),
                     }
-                    self.cx.handling(Ref::NULL);
-                    self.done()
+                    self.done(cx)
                 })
             }
-            Job::Out(broadcast) => within(self.span("handle_out"), async move {
-                let result = self.channel.handle_out(&broadcast, &self.cx).await;
-                self.log("handle_out", result);
-                self.done()
+            Job::Out(broadcast) => within(callback_span(&cx, "handle_out"), async move {
+                let result = self.channel.handle_out(&broadcast, &cx).await;
+                told(&cx, "handle_out", result);
+                self.done(cx)
             }),
-            Job::Info(info) => within(self.span("handle_info"), async move {
+            Job::Info(info) => within(callback_span(&cx, "handle_info"), async move {
                 if let Ok(info) = info.downcast::<C::Info>() {
-                    let result = self.channel.handle_info(*info, &self.cx).await;
-                    self.log("handle_info", result);
+                    let result = self.channel.handle_info(*info, &cx).await;
+                    told(&cx, "handle_info", result);
                 }
-                self.done()
+                self.done(cx)
             }),
-            Job::Terminate(reason) => within(self.span("terminate"), async move {
-                self.channel.terminate(reason, &self.cx).await;
-                self.done()
+            Job::Terminate(reason) => within(callback_span(&cx, "terminate"), async move {
+                self.channel.terminate(reason, &cx).await;
+                self.done(cx)
             }),
-            Job::Leave(_) => Box::pin(std::future::ready(self.done())),
+            Job::Leave(_) => Box::pin(std::future::ready(self.done(cx))),
         }
+    }
+}
+
+impl<C: Channel> Resting<C> {
+    fn done(mut self: Box<Self>, cx: Context<C>) -> Ran<C::Socket> {
+        let ending = cx.ending();
+        self.kept = cx.into_kept();
+        Ran::Done(self, ending)
     }
 }
 
@@ -259,52 +281,46 @@ impl Handling {
     }
 }
 
-impl<C: Channel> Channeled<C> {
-    fn span(&self, callback: &'static str) -> Span {
-        trace::span!(
-            debug_span, "callback", self.cx.conn(),
-            callback, channel = type_name::<C>(), topic = %Plain(self.cx.topic())
-        )
-    }
+fn callback_span<C: Channel>(cx: &Context<C>, callback: &'static str) -> Span {
+    trace::span!(
+        debug_span, "callback", cx.conn(),
+        callback, channel = type_name::<C>(), topic = %Plain(cx.topic())
+    )
+}
 
-    fn done(self: Box<Self>) -> Ran {
-        let ending = self.cx.ending();
-        Ran::Done(self, ending)
-    }
-
-    fn answer(&self, result: Result<Reply>) {
-        match result {
-            Ok(Reply(Some(answer))) => self.cx.reply(answer),
-            Ok(Reply(None)) => {}
-            Err(error) => {
-                if !error.is_refusal() {
-                    tracing::error!(
-                        channel = type_name::<C>(), topic = %self.cx.topic(), %error, "failed to handle an event"
-                    );
-                }
-                self.cx.reply(Answer {
-                    status: "error".into(),
-                    response: Ok(error.into_payload()),
-                });
+fn answer<C: Channel>(cx: &Context<C>, result: Result<Reply>) {
+    match result {
+        Ok(Reply(Some(answer))) => cx.reply(answer),
+        Ok(Reply(None)) => {}
+        Err(error) => {
+            if !error.is_refusal() {
+                tracing::error!(
+                    channel = type_name::<C>(), topic = %cx.topic(), %error, "failed to handle an event"
+                );
             }
+            cx.reply(Answer {
+                status: "error".into(),
+                response: Ok(error.into_payload()),
+            });
         }
     }
+}
 
-    /// A client's event made no sense to the channel.
-    fn undecodable(&self, why: String) {
-        if self.cx.wants_reply() {
-            self.answer(Err(refuse(why)));
-        } else {
-            tracing::warn!(channel = type_name::<C>(), topic = %self.cx.topic(), why, "an event was not understood");
-            self.cx.event_lost();
-        }
+/// A client's event made no sense to the channel.
+fn undecodable<C: Channel>(cx: &Context<C>, why: String) {
+    if cx.wants_reply() {
+        answer(cx, Err(refuse(why)));
+    } else {
+        tracing::warn!(channel = type_name::<C>(), topic = %cx.topic(), why, "an event was not understood");
+        cx.event_lost();
     }
+}
 
-    fn log(&self, callback: &str, result: Result<()>) {
-        if let Err(error) = result {
-            tracing::error!(
-                channel = type_name::<C>(), topic = %self.cx.topic(), callback, %error, "a callback failed"
-            );
-        }
+/// What a callback that answers nobody said.
+fn told<C: Channel>(cx: &Context<C>, callback: &str, result: Result<()>) {
+    if let Err(error) = result {
+        tracing::error!(
+            channel = type_name::<C>(), topic = %cx.topic(), callback, %error, "a callback failed"
+        );
     }
 }

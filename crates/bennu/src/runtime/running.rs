@@ -13,26 +13,26 @@ use bennu_wire::ChannelId;
 use super::live::Ran;
 
 /// A running callback of a channel.
-pub(crate) type Run = Pin<Box<dyn Future<Output = Ran> + Send>>;
+pub(crate) type Run<S> = Pin<Box<dyn Future<Output = Ran<S>> + Send>>;
 
 /// A callback panicked. Its future is gone, and the channel with it.
 #[derive(Debug)]
 pub(crate) struct Panicked;
 
 /// A callback that didn't end at once, beside others of its connection.
-pub(crate) struct Running {
+pub(crate) struct Running<S> {
     id: ChannelId,
-    run: Option<Run>,
+    run: Option<Run<S>>,
 }
 
-impl Running {
-    pub(crate) fn new(id: ChannelId, run: Run) -> Self {
+impl<S> Running<S> {
+    pub(crate) fn new(id: ChannelId, run: Run<S>) -> Self {
         Self { id, run: Some(run) }
     }
 }
 
-impl Future for Running {
-    type Output = (ChannelId, Result<Ran, Panicked>);
+impl<S> Future for Running<S> {
+    type Output = (ChannelId, Result<Ran<S>, Panicked>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let id = self.id;
@@ -48,14 +48,14 @@ impl Future for Running {
     }
 }
 
-impl Drop for Running {
+impl<S> Drop for Running<S> {
     fn drop(&mut self) {
         discard(self.run.take());
     }
 }
 
 /// Polls a callback; a panic is caught and has been reported by the panic hook.
-pub(crate) fn poll(run: &mut Run, cx: &mut Context<'_>) -> Poll<Result<Ran, Panicked>> {
+pub(crate) fn poll<S>(run: &mut Run<S>, cx: &mut Context<'_>) -> Poll<Result<Ran<S>, Panicked>> {
     match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Ok),
         Err(panic) => {
