@@ -39,12 +39,12 @@ enum Leaves {
 
 #[tokio::test]
 async fn an_answer_that_its_client_did_not_read_is_given_again() {
-    check_leaving(|| Server::start()).await;
+    check_leaving(Server::start).await;
 }
 
 #[tokio::test]
 async fn such_an_answer_is_given_again_where_its_session_is_on_another_node() {
-    check_leaving(|| Server::start_on_two_nodes()).await;
+    check_leaving(Server::start_on_two_nodes).await;
 }
 
 async fn check_leaving(start: impl AsyncFn() -> Server) {
@@ -77,7 +77,7 @@ async fn check_leaving(start: impl AsyncFn() -> Server) {
                 while !text.ends_with("]}") {
                     let mut bytes = [0; 4096];
                     let read = client.read(&mut bytes).await.unwrap();
-                    text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+                    text.push_str(std::str::from_utf8(bytes.get(..read).unwrap()).unwrap());
                 }
                 matches!(leaves, Leaves::Not).then_some(client)
             }
