@@ -8,6 +8,7 @@
 
 mod autobahn;
 mod clients;
+mod cluster;
 mod docs;
 mod generated;
 mod layers;
@@ -21,14 +22,17 @@ use std::process::ExitCode;
 const HELP: &str = "\
 The project's own commands.
 
-  cargo xtask test [--only STEP[,STEP]] [--long] [--keep-going]
+  cargo xtask test [--only STEP[,STEP]] [--long] [--faults] [--keep-going]
       Runs all checks and tests, installing what they need where it may. --long soaks for 20 minutes instead of one,
-      and abuses a server that is built for release.
+      and abuses a server that is built for release. --faults adds the long fault tests, which take some minutes.
+      All of them: docs/reliability.md.
   cargo xtask test --list
       Names the steps.
   cargo xtask autobahn [--all] [--write]
       Runs the Autobahn test suite against the echo example: 301 cases, or with --all also those of
       compression, which takes long. --all and --write write docs/autobahn.md.
+  cargo xtask cluster [--nats] [--port PORT]
+      Starts three nodes of the conformance server behind a load balancer, over Redis or NATS, until ctrl-c.
 
 With SCREENSHOTS=docs the chromium step renews the pictures in docs/; otherwise they go to target/screenshots/.
 ";
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["test", rest @ ..] => test::run(rest),
+        ["cluster", rest @ ..] => cluster::run(rest),
         ["autobahn", rest @ ..] => autobahn::run(rest),
         [other, ..] => Err(format!("there is no command {other:?}\n\n{HELP}")),
     };

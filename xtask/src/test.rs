@@ -113,6 +113,13 @@ const STEPS: &[Step] = &[
     },
 ];
 
+/// Runs where it's asked for: with `--faults`, or by its name.
+const FAULTS: Step = Step {
+    name: "faults",
+    about: "9,000 clients on three nodes, while nodes and the bus are killed, stopped and cut off",
+    run: faults,
+};
+
 /// Where the suites in JavaScript are.
 const PHOENIX_JS: &str = "tests/phoenix-js";
 /// Where our client in JavaScript is.
@@ -122,7 +129,7 @@ const CLIENT_JS: &str = "clients/js";
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     let options = Options::parse(args)?;
     if options.list {
-        for Step { name, about, .. } in STEPS {
+        for Step { name, about, .. } in known() {
             println!("{name:10} {about}");
         }
         return Ok(());
@@ -194,6 +201,7 @@ impl Options {
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match *arg {
+                "--faults" => options.steps.push(&FAULTS),
                 "--keep-going" => options.keep_going = true,
                 "--list" => options.list = true,
                 "--long" => options.long = true,
@@ -203,7 +211,7 @@ impl Options {
                 }
                 other => {
                     return Err(format!(
-                        "unknown option {other:?}; there are --only STEP[,STEP], --long, --keep-going and --list"
+                        "unknown option {other:?}; there are --only STEP[,STEP], --long, --faults, --keep-going and --list"
                     ));
                 }
             }
@@ -212,22 +220,23 @@ impl Options {
     }
 }
 
+fn known() -> impl Iterator<Item = &'static Step> {
+    STEPS.iter().chain([&FAULTS])
+}
+
 /// The steps of a list such as `fmt,unit`, in the order of the table.
 fn steps_named(names: &str) -> Result<Vec<&'static Step>, String> {
     let names: Vec<&str> = names.split(',').map(str::trim).collect();
     for name in &names {
-        if !STEPS.iter().any(|step| step.name == *name) {
-            let known: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        if !known().any(|step| step.name == *name) {
+            let known: Vec<&str> = known().map(|step| step.name).collect();
             return Err(format!(
                 "there is no step {name:?}; there are {}",
                 known.join(", ")
             ));
         }
     }
-    Ok(STEPS
-        .iter()
-        .filter(|step| names.contains(&step.name))
-        .collect())
+    Ok(known().filter(|step| names.contains(&step.name)).collect())
 }
 
 fn fmt() -> Result<(), String> {
@@ -248,6 +257,17 @@ fn clippy() -> Result<(), String> {
 
 fn unit() -> Result<(), String> {
     Program::cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]).run()
+}
+
+/// The same tests as among the others, in earnest: one after the other, with what they measure.
+fn faults() -> Result<(), String> {
+    Program::cargo(&["build", "--release", "-p", "conformance", "--bins"]).run()?;
+    let args = ["nextest", "run", "-p", "conformance", "--test", "faults"];
+    let args = [&args[..], &["--no-capture", "--no-fail-fast"]].concat();
+    Program::cargo(&args)
+        .env("BENNU_FAULTS", "long")
+        .env("BENNU_PROGRAMS", target().join("release"))
+        .run()
 }
 
 fn doc() -> Result<(), String> {
@@ -343,6 +363,8 @@ mod tests {
         check(&["--only", "soak", "--long"], Ok(&["soak"]));
         check(&["--only"], Err("wants the names"));
         check(&["--fast"], Err("unknown option"));
+        check(&["--only", "fmt", "--faults"], Ok(&["fmt", "faults"]));
+        check(&["--only", "faults"], Ok(&["faults"]));
     }
 
     #[test]

@@ -179,6 +179,25 @@ fn redis(apt: &mut Apt) -> Result<String, String> {
     })
 }
 
+/// The load balancer of `cargo xtask cluster`, which no test needs.
+pub(crate) fn haproxy() -> Result<String, String> {
+    let version = || Program::new("haproxy", &["-v"]).output();
+    version().or_else(|_| {
+        Apt::default().install("haproxy")?;
+        version()
+    })
+}
+
+/// The bus of `cargo xtask cluster`.
+pub(crate) fn bus(is_nats: bool) -> Result<String, String> {
+    let mut apt = Apt::default();
+    if is_nats {
+        nats(&mut apt)
+    } else {
+        redis(&mut apt)
+    }
+}
+
 fn nats(apt: &mut Apt) -> Result<String, String> {
     let version = || Program::new("nats-server", &["--version"]).output();
     version().or_else(|_| {

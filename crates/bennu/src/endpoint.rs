@@ -22,7 +22,7 @@ use crate::{
     telemetry::{Counter, Counters},
     transport::{
         Accept, ChannelSockets, RawSockets,
-        longpoll::{self, NODE_BYTES, Signer},
+        longpoll::{self, NODE_BYTES, Relay, Signer},
         websocket,
     },
 };
@@ -65,6 +65,8 @@ pub struct Endpoint<A> {
     secret: Arc<[u8]>,
     /// Tells the tokens of this run of this node from others.
     node: [u8; NODE_BYTES],
+    /// Passes long-poll requests on, where there are other nodes.
+    relay: Option<Arc<Relay>>,
     router: Router,
     mounts: Vec<Arc<Mount>>,
 }
@@ -84,6 +86,7 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
             host: None,
             secret: Arc::new(random::<SECRET_BYTES>()),
             node: random(),
+            relay: None,
             router: Router::new(),
             mounts: Vec::new(),
         }
@@ -215,9 +218,11 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
         let route = websocket::route(mount.clone(), sockets.clone());
         self = self.route(path, &options.websocket_path, route);
         if let Some(options) = options.longpoll.clone() {
-            let signer = Signer::new(&self.secret, self.node, path);
+            let relay = self.relay();
+            let address = relay.as_ref().map(|it| it.node().clone());
+            let signer = Signer::new(&self.secret, self.node, address, path);
             let transport = options.path.clone();
-            let route = longpoll::route(mount.clone(), options, sockets, signer);
+            let route = longpoll::route(mount.clone(), options, sockets, signer, relay);
             self = self.route(path, &transport, route);
         }
         self.mounts.push(mount);
@@ -504,6 +509,7 @@ impl<A> Clone for Endpoint<A> {
             host: self.host.clone(),
             secret: self.secret.clone(),
             node: self.node,
+            relay: self.relay.clone(),
             router: self.router.clone(),
             mounts: self.mounts.clone(),
         }

@@ -16,7 +16,7 @@ use server::Server;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 
@@ -57,7 +57,8 @@ fn node(name: &str, bus: &[&str]) -> Server {
     let program = env!("CARGO_BIN_EXE_conformance");
     Server::start(program, "listening on", |port, _| {
         let port = port.to_string();
-        let args = [&["--port", &port, "--node", name], bus].concat();
+        let secret = "a secret of the tests";
+        let args = [&["--port", &port, "--node", name, "--secret", secret], bus].concat();
         args.into_iter().map(str::to_owned).collect()
     })
 }
@@ -160,6 +161,74 @@ async fn check(bus: &[&str]) {
     }
     assert_eq!(request(&here, "POST", "/disconnect/ben", "").await.0, 204);
     assert_eq!(ben.next().await, json!({"code": 1001}));
+}
+
+/// What a session of `here` is answered at `there`. The body is JSON.
+async fn long_poll(node: &Server, method: &str, token: &str, body: &str) -> Value {
+    let path = format!("/socket/longpoll?vsn=2.0.0&token={token}");
+    let (status, answer) = request(node, method, &path, body).await;
+    assert_eq!(status, 200, "{answer:.500}");
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    serde_json::from_str(body).unwrap()
+}
+
+/// A long-poll session of one node, by way of the other, with messages that are longer than brokers like.
+async fn check_long_polling(bus: &[&str]) {
+    let (mut here, there) = (node("here", bus), node("there 2", bus));
+    let began = long_poll(&here, "GET", "none", "").await;
+    let token = began.get("token").and_then(Value::as_str).unwrap();
+    let join = json!(["1", "1", "room:1", "phx_join", {}]).to_string();
+    assert_eq!(
+        long_poll(&there, "POST", token, &join).await,
+        json!({"status": 200})
+    );
+    let joined = long_poll(&there, "GET", token, "").await;
+    assert_eq!(
+        joined
+            .get("messages")
+            .and_then(Value::as_array)
+            .map(Vec::len),
+        Some(1)
+    );
+
+    let large = "x".repeat(2_500_000);
+    let ping = json!(["1", "2", "room:1", "ping", {"large": large}]).to_string();
+    assert_eq!(
+        long_poll(&there, "POST", token, &ping).await,
+        json!({"status": 200})
+    );
+    let answer = long_poll(&there, "GET", token, "").await;
+    let expected =
+        json!(["1", "2", "room:1", "phx_reply", {"status": "ok", "response": {"large": large}}]);
+    let message = answer
+        .get("messages")
+        .and_then(|it| it.get(0))
+        .and_then(Value::as_str);
+    let message: Value = serde_json::from_str(message.unwrap()).unwrap();
+    assert!(message == expected);
+
+    here.kill();
+    let asked = Instant::now();
+    assert_eq!(
+        long_poll(&there, "POST", token, &ping).await,
+        json!({"status": 410})
+    );
+    assert!(asked.elapsed() < Duration::from_secs(2));
+    let anew = long_poll(&there, "GET", token, "").await;
+    assert_eq!(anew.get("status"), Some(&json!(410)));
+    assert!(asked.elapsed() < Duration::from_secs(4));
+}
+
+#[tokio::test]
+async fn long_polling_goes_by_way_of_any_node_over_redis() {
+    let redis = redis();
+    check_long_polling(&["--redis", &format!("redis://127.0.0.1:{}", redis.port)]).await;
+}
+
+#[tokio::test]
+async fn long_polling_goes_by_way_of_any_node_over_nats() {
+    let nats = nats();
+    check_long_polling(&["--nats", &format!("nats://127.0.0.1:{}", nats.port)]).await;
 }
 
 #[tokio::test]

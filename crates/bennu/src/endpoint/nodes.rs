@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bennu_pubsub::{Adapter, ClusterOptions, NodeName, PubSub};
 
 use super::Endpoint;
+use crate::transport::longpoll::Relay;
 
 impl<A> Endpoint<A> {
     /// Reaches other nodes through `adapter`, so that they act as one. To be called before sockets are mounted.
@@ -57,10 +58,19 @@ impl<A> Endpoint<A> {
         self.clustered()
     }
 
+    /// The way of long-poll requests to other nodes, if there are others.
+    pub(super) fn relay(&mut self) -> Option<Arc<Relay>> {
+        if self.relay.is_none() {
+            self.relay = self.pubsub.cluster().map(Relay::new);
+        }
+        self.relay.clone()
+    }
+
     fn clustered(mut self) -> Self {
         if let Some(adapter) = &self.adapter {
             self.pubsub = PubSub::clustered(adapter.clone(), self.cluster_options.clone());
             self.presence = self.presence.on(&self.pubsub);
+            self.relay = None;
         }
         self
     }

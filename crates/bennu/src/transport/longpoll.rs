@@ -12,29 +12,40 @@ mod answer;
 mod bodies;
 mod polling;
 mod post;
+mod relay;
 mod session;
 mod sessions;
 #[cfg(test)]
 mod tests;
 mod token;
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::{
+    body::Body,
     extract::Request,
     response::{IntoResponse, Response},
     routing::{MethodRouter, any},
 };
+use bennu_pubsub::NodeId;
 use bennu_wire::Framing;
 use http::{HeaderMap, Method, request::Parts};
 
-pub(crate) use self::token::{NODE_BYTES, Signer};
 use self::{
     answer::Answer,
     bodies::Bodies,
-    post::post,
+    post::{content_type, post, read},
+    relay::{Accepted, Asking, Passed},
     session::{Session, Task},
     sessions::Sessions,
+    token::Claim,
+};
+pub(crate) use self::{
+    relay::Relay,
+    token::{NODE_BYTES, Signer},
 };
 use super::{
     Accept,
@@ -49,11 +60,27 @@ const AUTH_TOKEN_HEADER: &str = "x-phoenix-authtoken";
 /// One mount's long-polling.
 pub(crate) struct LongPolling<T> {
     mount: Arc<Mount>,
-    options: LongPoll,
     sockets: Arc<T>,
+    desk: Arc<Desk>,
+    /// The way to sessions of other nodes, where there are some.
+    relay: Option<Arc<Relay>>,
+}
+
+/// Where the sessions of a mount are found.
+pub(crate) struct Desk {
+    options: LongPoll,
     sessions: Arc<Sessions>,
     bodies: Bodies,
     signer: Signer,
+}
+
+/// The session that a request is for.
+enum Meant {
+    /// None that is alive.
+    Nobody,
+    Here(Arc<Session>),
+    /// Perhaps one of this node, by this token.
+    There(NodeId, String),
 }
 
 /// The handler of a mount's long-poll path.
@@ -62,16 +89,22 @@ pub(crate) fn route<T: Accept>(
     options: LongPoll,
     sockets: Arc<T>,
     signer: Signer,
+    relay: Option<Arc<Relay>>,
 ) -> MethodRouter {
-    let sessions = Arc::new(Sessions::new(options.sessions_max));
-    let bodies = Bodies::new(options.bodies_bytes_max);
+    let desk = Arc::new(Desk {
+        sessions: Arc::new(Sessions::new(options.sessions_max)),
+        bodies: Bodies::new(options.bodies_bytes_max),
+        options,
+        signer,
+    });
+    if let Some(relay) = &relay {
+        relay.add(&mount.path, &desk);
+    }
     let it = Arc::new(LongPolling {
         mount,
-        options,
         sockets,
-        sessions,
-        bodies,
-        signer,
+        desk,
+        relay,
     });
     any(move |request: Request| {
         let it = it.clone();
@@ -85,38 +118,101 @@ impl<T: Accept> LongPolling<T> {
         if let Err(refusal) = admit::origin(&self.mount, &parts) {
             return Answer::Refused(refusal).into_response();
         }
-        let answer = match (&parts.method, self.session(&parts)) {
+        let answer = match (&parts.method, self.meant(&parts)) {
             (_, Err(refusal)) => Answer::Refused(refusal),
-            (&Method::GET, Ok(Some(session))) => {
+            (&Method::GET, Ok(Meant::Here(session))) => {
                 let delivery = parts.extensions.get::<Arc<Delivery>>().cloned();
                 // The request isn't needed any more: while it waits it shall not keep its memory.
                 drop((parts, body));
-                let polling = session.poll();
+                let polling = session.poll_next().await;
+                drop(session);
                 let load = polling.messages().await;
                 Answer::Polled(polling, load, delivery)
             }
             // Boxed, since a poll that waits would have their size as well.
-            (&Method::GET, Ok(None)) => {
+            (&Method::GET, Ok(Meant::Nobody)) => {
                 let began = Box::pin(self.begin(parts)).await;
                 began.unwrap_or_else(Answer::Refused)
             }
-            (&Method::POST, Ok(Some(session))) => {
-                let Self {
+            (&Method::GET, Ok(Meant::There(home, token))) => {
+                drop(body);
+                Box::pin(self.poll_elsewhere(parts, &home, token)).await
+            }
+            (&Method::POST, Ok(Meant::Here(session))) => {
+                let Desk {
                     options, bodies, ..
-                } = self;
+                } = &*self.desk;
                 Box::pin(post(&session, options, bodies, &parts.headers, body)).await
             }
-            (&Method::POST, Ok(None)) => Answer::Status(410),
+            (&Method::POST, Ok(Meant::Nobody)) => Answer::Status(410),
+            (&Method::POST, Ok(Meant::There(home, token))) => {
+                let passed = self.post_elsewhere(&home, &token, &parts.headers, body);
+                Box::pin(passed).await
+            }
             (&Method::OPTIONS, Ok(_)) => Answer::preflight(&parts.headers),
             _ => Answer::Refused(Refusal::BadRequest),
         };
         answer.into_response()
     }
 
+    /// Asks another node for its session's messages. Where there's no such session, one begins here.
+    async fn poll_elsewhere(&self, parts: Parts, home: &NodeId, token: String) -> Answer {
+        let relay = self.relay.as_ref();
+        let Some(mut asking) = relay.and_then(|it| it.poll(home, &self.mount.path, &token)) else {
+            return Answer::Refused(Refusal::Unavailable);
+        };
+        match asking.accepted().await {
+            Accepted::Yes => {}
+            Accepted::Busy => return Answer::Refused(Refusal::Unavailable),
+            Accepted::No => {
+                drop(asking);
+                return self.begin(parts).await.unwrap_or_else(Answer::Refused);
+            }
+        }
+        let delivery = parts.extensions.get::<Arc<Delivery>>().cloned();
+        drop(parts);
+        match asking.answer(self.desk.options.window, &token).await {
+            Passed::Messages(relayed) => Answer::Relayed(relayed.watched_by(delivery)),
+            Passed::Nothing | Passed::Handled(..) => Answer::Nothing(token),
+        }
+    }
+
+    /// Passes what is posted on to another node.
+    async fn post_elsewhere(
+        &self,
+        home: &NodeId,
+        token: &str,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Answer {
+        let Desk {
+            options, bodies, ..
+        } = &*self.desk;
+        let body = match read(options, bodies, body).await {
+            Ok(body) => body,
+            Err(answer) => return answer,
+        };
+        let content_type = content_type(headers).unwrap_or_default();
+        let path = &self.mount.path;
+        let relay = self.relay.as_ref();
+        let asking = relay.and_then(|it| it.post(home, path, token, content_type, &body.bytes()));
+        let Some(mut asking) = asking else {
+            return Answer::Refused(Refusal::Unavailable);
+        };
+        match asking.accepted().await {
+            Accepted::Yes => {}
+            Accepted::Busy => return Answer::Refused(Refusal::Unavailable),
+            Accepted::No => return Answer::Status(410),
+        }
+        // The other node has it, or will not have it.
+        drop(body);
+        handled(asking, options.window, token).await
+    }
+
     /// Lets a client in.
     async fn begin(&self, mut parts: Parts) -> Result<Answer, Refusal> {
         let params = admit::params(&self.mount, &mut parts).await?;
-        if self.sessions.is_full() {
+        if self.desk.sessions.is_full() {
             return Err(self.too_many());
         }
         let auth_token = self.mount.options.auth_token.then(|| {
@@ -133,21 +229,26 @@ impl<T: Accept> LongPolling<T> {
         };
         let Admitted { seat, conn, driver } =
             admit::connect(&self.mount, &*self.sockets, params, parts, carrier).await?;
-        let session = self
-            .sessions
+        let Desk {
+            options,
+            sessions,
+            signer,
+            ..
+        } = &*self.desk;
+        let session = sessions
             .begin(|id| {
-                let token = self.signer.sign(id, SystemTime::now());
-                Session::new(id, token, conn, self.options.window)
+                let token = signer.sign(id, SystemTime::now());
+                Session::new(id, token, conn, options.window)
             })
             .ok_or_else(|| self.too_many())?;
-        let sessions = self.sessions.clone();
+        let sessions = sessions.clone();
         tokio::spawn(Task::new(session.clone(), seat, sessions, driver));
         Ok(Answer::Began(session))
     }
 
     fn too_many(&self) -> Refusal {
         self.mount.counters.refuse(Refused::TooManySessions);
-        let (path, sessions_max) = (&self.mount.path, self.options.sessions_max);
+        let (path, sessions_max) = (&self.mount.path, self.desk.options.sessions_max);
         tracing::warn!(
             path,
             sessions_max,
@@ -156,22 +257,43 @@ impl<T: Accept> LongPolling<T> {
         Refusal::Unavailable
     }
 
-    /// The session that a request is for. `None` where it is for none that is alive.
-    fn session(&self, parts: &Parts) -> Result<Option<Arc<Session>>, Refusal> {
+    /// The session that a request is for. The header says which, and where there is none the query. A wrong header isn't
+    /// made good by a right query.
+    fn meant(&self, parts: &Parts) -> Result<Meant, Refusal> {
         let query = parts.uri.query().unwrap_or_default();
         let params = Params::parse(query).ok_or(Refusal::BadRequest)?;
-        Ok(self.find(&params, &parts.headers))
+        let token = match parts.headers.get(TOKEN_HEADER) {
+            Some(header) => header.to_str().ok(),
+            None => params.text("token"),
+        };
+        Ok(token.map_or(Meant::Nobody, |token| self.desk.meant(token)))
+    }
+}
+
+impl Desk {
+    fn meant(&self, token: &str) -> Meant {
+        let age_max = self.options.token_age_max;
+        match self.signer.verify(token, age_max, SystemTime::now()) {
+            Some(Claim::Here(id)) => self.sessions.get(id).map_or(Meant::Nobody, Meant::Here),
+            Some(Claim::There(node)) => Meant::There(node, token.to_owned()),
+            None => Meant::Nobody,
+        }
     }
 
-    /// The header says which session is meant, and where there is none the query. A wrong header isn't made good by a
-    /// right query.
-    fn find(&self, params: &Params, headers: &HeaderMap) -> Option<Arc<Session>> {
-        let token = match headers.get(TOKEN_HEADER) {
-            Some(header) => header.to_str().ok()?,
-            None => params.text("token")?,
-        };
-        let age_max = self.options.token_age_max;
-        let id = self.signer.verify(token, age_max, SystemTime::now())?;
-        self.sessions.get(id)
+    /// A session of this node.
+    fn session(&self, token: &str) -> Option<Arc<Session>> {
+        match self.meant(token) {
+            Meant::Here(session) => Some(session),
+            Meant::There(..) | Meant::Nobody => None,
+        }
+    }
+}
+
+/// What another node made of a post.
+async fn handled(asking: Asking, window: Duration, token: &str) -> Answer {
+    match asking.answer(window, token).await {
+        Passed::Handled(status, why) if why.is_empty() => Answer::Status(status),
+        Passed::Handled(status, why) => Answer::Malformed(status, why.into()),
+        Passed::Nothing | Passed::Messages(_) => Answer::Status(408),
     }
 }

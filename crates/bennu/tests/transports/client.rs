@@ -11,10 +11,14 @@ pub(crate) const WAIT_MAX: Duration = Duration::from_secs(10);
 pub(crate) enum Transport {
     WebSocket,
     LongPoll,
+    /// Long-polling where all requests but the first go to another node than the session's.
+    Relayed,
 }
 
 impl Transport {
     pub(crate) const ALL: [Self; 2] = [Self::WebSocket, Self::LongPoll];
+    /// Those that scripts run over.
+    pub(crate) const SCRIPTED: [Self; 3] = [Self::WebSocket, Self::LongPoll, Self::Relayed];
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,10 +70,18 @@ impl Client {
             Transport::WebSocket => WebSocket::connect(server, address)
                 .await
                 .map(|it| Self::WebSocket(Box::new(it))),
-            Transport::LongPoll => LongPoll::connect(server, address)
+            Transport::LongPoll | Transport::Relayed => LongPoll::connect(server, address)
                 .await
                 .map(|it| Self::LongPoll(Box::new(it))),
         }
+    }
+
+    /// All further requests go to another node.
+    pub(crate) fn through(mut self, door: SocketAddr) -> Self {
+        if let Self::LongPoll(it) = &mut self {
+            it.http = it.http.at(door);
+        }
+        self
     }
 
     pub(crate) async fn send(&mut self, frame: Frame) {

@@ -143,7 +143,7 @@ async fn a_socket_is_told_transport_and_version() {
     for transport in Transport::ALL {
         let name = match transport {
             Transport::WebSocket => "websocket",
-            Transport::LongPoll => "longpoll",
+            Transport::LongPoll | Transport::Relayed => "longpoll",
         };
         check_told_over(transport, &address, "transport", json!(name)).await;
     }

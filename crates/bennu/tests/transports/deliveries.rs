@@ -16,10 +16,11 @@ use crate::{
 };
 
 /// The same endpoint, served with limits.
-async fn served(server: &Server) -> (SocketAddr, ServeStats) {
+pub(crate) async fn served(server: &Server) -> (SocketAddr, ServeStats) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serve = bennu::serve(listener, server.endpoint.router());
+    let other = server.other.as_ref().map(|(_, other)| other);
+    let serve = bennu::serve(listener, other.unwrap_or(&server.endpoint).router());
     let stats = serve.stats();
     tokio::spawn(serve.into_future());
     (address, stats)
@@ -38,15 +39,24 @@ enum Leaves {
 
 #[tokio::test]
 async fn an_answer_that_its_client_did_not_read_is_given_again() {
+    check_leaving(Server::start).await;
+}
+
+#[tokio::test]
+async fn such_an_answer_is_given_again_where_its_session_is_on_another_node() {
+    check_leaving(Server::start_on_two_nodes).await;
+}
+
+async fn check_leaving(start: impl AsyncFn() -> Server) {
     for (leaves, expected) in [
         (Leaves::WithoutReading, vec![JOINED]),
         (Leaves::AfterReading, vec![]),
         (Leaves::Not, vec![]),
     ] {
-        let server = Server::start().await;
+        let server = start().await;
         let (address, stats) = served(&server).await;
         let http = Http::new(address, &Address::new("/socket?vsn=2.0.0"));
-        let began = http.get().await;
+        let began = http.at(server.addr).get().await;
         let session = http.token(token(&began));
         assert_eq!(session.post(JOIN).await.status(), 200);
 
@@ -67,7 +77,7 @@ async fn an_answer_that_its_client_did_not_read_is_given_again() {
                 while !text.ends_with("]}") {
                     let mut bytes = [0; 4096];
                     let read = client.read(&mut bytes).await.unwrap();
-                    text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+                    text.push_str(std::str::from_utf8(bytes.get(..read).unwrap()).unwrap());
                 }
                 matches!(leaves, Leaves::Not).then_some(client)
             }

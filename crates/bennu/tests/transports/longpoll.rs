@@ -71,6 +71,14 @@ impl Http {
         }
     }
 
+    /// The same of another server.
+    pub(crate) fn at(&self, server: SocketAddr) -> Self {
+        Self {
+            server,
+            ..self.clone()
+        }
+    }
+
     /// With a header more.
     pub(crate) fn header(&self, name: &str, value: &str) -> Self {
         let mut http = self.clone();

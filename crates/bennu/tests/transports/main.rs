@@ -19,6 +19,7 @@ mod longpoll;
 mod longpolling;
 mod malformed;
 mod messages;
+mod nodes;
 mod polls;
 mod posts;
 mod raw;

@@ -26,13 +26,17 @@ pub(crate) const HOME: &str = "/socket?vsn=2.0.0";
 
 /// Runs a script over each transport, each time with a server of its own.
 pub(crate) async fn check(script: &str) {
-    for transport in Transport::ALL {
+    for transport in Transport::SCRIPTED {
         check_over(transport, script).await;
     }
 }
 
 pub(crate) async fn check_over(transport: Transport, script: &str) {
-    run(transport, &Server::start().await, script).await;
+    let server = match transport {
+        Transport::WebSocket | Transport::LongPoll => Server::start().await,
+        Transport::Relayed => Server::start_on_two_nodes().await,
+    };
+    run(transport, &server, script).await;
 }
 
 pub(crate) async fn run(transport: Transport, server: &Server, script: &str) {
@@ -153,6 +157,10 @@ impl Stage<'_> {
         let client = Client::connect(self.transport, self.server.addr, &address)
             .await
             .map_err(|it| format!("{it:?}"))?;
+        let client = match &self.server.other {
+            Some((door, _)) => client.through(*door),
+            None => client,
+        };
         self.clients.insert(name.to_owned(), (address, client));
         Ok(())
     }

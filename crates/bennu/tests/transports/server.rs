@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bennu::{CheckOrigin, Endpoint, LongPoll, SocketOptions};
+use bennu::{CheckOrigin, Endpoint, LocalBus, LongPoll, SocketOptions};
 use tokio::{
     net::TcpListener,
     sync::{
@@ -26,6 +26,8 @@ use crate::{
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     pub(crate) endpoint: Endpoint<App>,
+    /// Another node of the same cluster.
+    pub(crate) other: Option<(SocketAddr, Endpoint<App>)>,
 }
 
 /// What channels and scripts share.
@@ -71,33 +73,39 @@ impl Server {
 
     /// With options of the test's own for all its mounts.
     pub(crate) async fn start_with(change: impl Fn(SocketOptions) -> SocketOptions) -> Self {
-        let options = || change(SocketOptions::new().longpoll(LongPoll::default()));
-        let endpoint = Endpoint::new(App::new())
-            .secret("a secret of the tests")
-            .options(options())
-            .socket::<UserSocket>("/socket")
-            .socket::<AdminSocket>("/socket/admin")
-            .raw_socket::<Repeater>("/raw")
-            .socket_with::<UserSocket>("/auth", options().auth_token(true))
-            .socket_with::<UserSocket>("/sip", options().subprotocols(["sip", "xmpp"]))
-            .socket_with::<UserSocket>(
-                "/pages",
-                options().check_origin(CheckOrigin::list(["//example.com"]).unwrap()),
-            )
-            .socket_with::<UserSocket>("/two", options().channels_max(2))
-            .socket_with::<UserSocket>(
-                "/of/:tenant",
-                options().websocket_path("nested/:shard/:_hidden/path"),
-            );
-        // As an application's routes may be, under a path of its own.
-        let router = axum::Router::new()
-            .nest("/app", endpoint.router())
-            .merge(endpoint.router());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        tokio::spawn(async move { axum::serve(listener, service).await });
-        Self { addr, endpoint }
+        let endpoint = endpoint(Endpoint::new(App::new()), &change);
+        let addr = serve(&endpoint).await;
+        let other = None;
+        Self {
+            addr,
+            endpoint,
+            other,
+        }
+    }
+
+    /// Two nodes with the same application.
+    pub(crate) async fn start_on_two_nodes() -> Self {
+        Self::start_on_two_nodes_with(|it| it).await
+    }
+
+    pub(crate) async fn start_on_two_nodes_with(
+        change: impl Fn(SocketOptions) -> SocketOptions,
+    ) -> Self {
+        let (bus, app) = (LocalBus::new(), Arc::new(App::new()));
+        let node = |name: &str| {
+            let node = Endpoint::new(app.clone()).adapter(bus.adapter());
+            endpoint(node.node_name(name), &change)
+        };
+        let (here, there) = (node("here"), node("there"));
+        let (addr, door) = (serve(&here).await, serve(&there).await);
+        for it in [&here, &there] {
+            assert!(it.pubsub().cluster().unwrap().ready().await);
+        }
+        Self {
+            addr,
+            endpoint: here,
+            other: Some((door, there)),
+        }
     }
 
     /// A line of a script that concerns the server: `open GATE`, `noted TEXT`, `broadcast TOPIC EVENT JSON`.
@@ -138,4 +146,41 @@ impl Server {
         };
         timeout(WAIT_MAX, emptied).await.unwrap();
     }
+}
+
+/// All mounts of the tests.
+fn endpoint(
+    endpoint: Endpoint<App>,
+    change: &impl Fn(SocketOptions) -> SocketOptions,
+) -> Endpoint<App> {
+    let options = || change(SocketOptions::new().longpoll(LongPoll::default()));
+    endpoint
+        .secret("a secret of the tests")
+        .options(options())
+        .socket::<UserSocket>("/socket")
+        .socket::<AdminSocket>("/socket/admin")
+        .raw_socket::<Repeater>("/raw")
+        .socket_with::<UserSocket>("/auth", options().auth_token(true))
+        .socket_with::<UserSocket>("/sip", options().subprotocols(["sip", "xmpp"]))
+        .socket_with::<UserSocket>(
+            "/pages",
+            options().check_origin(CheckOrigin::list(["//example.com"]).unwrap()),
+        )
+        .socket_with::<UserSocket>("/two", options().channels_max(2))
+        .socket_with::<UserSocket>(
+            "/of/:tenant",
+            options().websocket_path("nested/:shard/:_hidden/path"),
+        )
+}
+
+async fn serve(endpoint: &Endpoint<App>) -> SocketAddr {
+    // As an application's routes may be, under a path of its own.
+    let router = axum::Router::new()
+        .nest("/app", endpoint.router())
+        .merge(endpoint.router());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    addr
 }

@@ -19,6 +19,7 @@ use serde_json::json;
 
 use super::{
     polling::{Load, Polling},
+    relay::Relayed,
     session::Session,
 };
 use crate::transport::{admit::Refusal, delivery::Delivery};
@@ -38,12 +39,26 @@ pub(crate) enum Answer {
     Status(u16),
     /// As much, and why.
     Malformed(u16, Cow<'static, str>),
+    /// A poll waited in vain on another node, whose token this is.
+    Nothing(String),
+    /// What a poll fetched from another node.
+    Relayed(Relayed),
     Refused(Refusal),
     /// To a browser that asks before it sends headers of its own.
     Preflight(Option<HeaderValue>),
 }
 
 impl Answer {
+    /// What became of a POST: its status, and why.
+    pub(super) fn outcome(&self) -> (u16, &str) {
+        match self {
+            Self::Status(status) => (*status, ""),
+            Self::Malformed(status, why) => (*status, why),
+            // No other is given to what is handled.
+            _ => (500, ""),
+        }
+    }
+
     /// Allows the headers that are asked for.
     pub(crate) fn preflight(headers: &HeaderMap) -> Self {
         let asked = headers.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS);
@@ -68,6 +83,12 @@ impl IntoResponse for Answer {
             Self::Polled(polling, Some(load), delivery) => {
                 let messages = Messages::new(polling, load, delivery);
                 let mut response = Response::new(Body::new(messages));
+                response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+                response
+            }
+            Self::Nothing(token) => json(json!({"status": 204, "token": token, "messages": []})),
+            Self::Relayed(relayed) => {
+                let mut response = Response::new(Body::new(relayed));
                 response.headers_mut().insert(header::CONTENT_TYPE, JSON);
                 response
             }

@@ -42,6 +42,17 @@ impl Bodies {
         }
     }
 
+    /// Room for a body that is there already, if there is some.
+    pub(crate) fn reserve(&self, bytes: usize) -> Option<Taken<'_>> {
+        let mut taken = Taken {
+            bodies: self,
+            taken: 0,
+            bytes: Bytes::new(),
+        };
+        taken.grow(bytes).ok()?;
+        Some(taken)
+    }
+
     /// Reads a body of so many bytes at most.
     pub(crate) async fn take(&self, body: Body, bytes_max: usize) -> Result<Taken<'_>, NotTaken> {
         if body.size_hint().lower() > bytes_max as u64 {

@@ -14,7 +14,7 @@ use std::{
 
 use bennu_wire::longpoll::{Entry, Settled, Window};
 use tokio::{
-    sync::oneshot,
+    sync::{self, oneshot},
     time::{Instant, Sleep, sleep_until, timeout},
 };
 
@@ -29,6 +29,8 @@ use crate::{
 const ROUNDS_MAX: usize = 32;
 /// How long the channels of a session that ended may take to end, and its last answer to be read.
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a poll waits for the news of an answer over another node.
+const NEWS_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// One client, over its requests.
 pub(crate) struct Session {
@@ -38,6 +40,8 @@ pub(crate) struct Session {
     /// How long a poll waits, and a posted message.
     window: Duration,
     state: Mutex<State>,
+    /// Held while an answer is on its way over another node.
+    underway: sync::Mutex<()>,
 }
 
 pub(super) struct State {
@@ -87,11 +91,24 @@ impl Session {
             conn,
             window,
             state: Mutex::new(state),
+            underway: sync::Mutex::default(),
         }
     }
 
     pub(crate) fn token(&self) -> &str {
         &self.token
+    }
+
+    /// As [`poll`](Self::poll), once it's known what became of an answer over another node. This poll may have overtaken
+    /// the news of it; but news can be lost, so it doesn't wait for long.
+    pub(crate) async fn poll_next(self: &Arc<Self>) -> Polling {
+        let _ = timeout(NEWS_TIME_MAX, self.underway.lock()).await;
+        self.poll()
+    }
+
+    /// An answer goes over another node, until what is returned is dropped.
+    pub(super) fn answers_elsewhere(&self) -> Option<sync::MutexGuard<'_, ()>> {
+        self.underway.try_lock().ok()
     }
 
     /// Begins to wait for messages. Another poll that waits is ended.

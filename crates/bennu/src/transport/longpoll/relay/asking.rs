@@ -1,0 +1,287 @@
+//! A request on the node that it came to.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::HttpBody;
+use bennu_pubsub::NodeId;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use serde::{Deserialize, Deserializer, de};
+use tokio::{
+    sync::mpsc::UnboundedReceiver,
+    time::{Instant, timeout_at},
+};
+
+use super::{Ask, Heard, Pieces, Relay, Said, Told, What, lock};
+use crate::transport::delivery::{Delivered, Delivery};
+
+/// How long a living node takes to say that it has a session, or hasn't.
+const ACCEPT_TIME_MAX: Duration = Duration::from_millis(1_500);
+/// How long an answer may be on its way beyond the window.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+/// What is written at once.
+const CHUNK_BYTES: usize = 16 * 1024;
+/// The longest answer that is taken: what some may have in an outbox of several megabytes.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// A request that another node was asked about. Dropped before it was [received](Delivered::received), its answer
+/// counts as lost.
+pub(crate) struct Asking {
+    relay: Arc<Relay>,
+    home: NodeId,
+    number: u64,
+    telling: UnboundedReceiver<Heard<Told>>,
+    /// Nothing is left to say.
+    settled: bool,
+}
+
+/// Whether the other node has the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    Yes,
+    /// It hasn't, or isn't there.
+    No,
+    /// It has too much to do.
+    Busy,
+}
+
+/// What a request was answered with.
+pub(crate) enum Passed {
+    /// A poll waited in vain, or its answer is lost on the way, and its messages are for the next poll.
+    Nothing,
+    /// A poll fetched these messages.
+    Messages(Relayed),
+    /// A post was handled, or not.
+    Handled(u16, String),
+}
+
+impl Relay {
+    /// Asks for messages. `None` when too many requests are passed on already.
+    pub(crate) fn poll(
+        self: &Arc<Self>,
+        home: &NodeId,
+        mount: &str,
+        token: &str,
+    ) -> Option<Asking> {
+        self.ask(home, mount, token, false, "", &Bytes::new())
+    }
+
+    /// Passes on what was posted. `None` as with polls.
+    pub(crate) fn post(
+        self: &Arc<Self>,
+        home: &NodeId,
+        mount: &str,
+        token: &str,
+        content_type: &str,
+        body: &Bytes,
+    ) -> Option<Asking> {
+        self.ask(home, mount, token, true, content_type, body)
+    }
+
+    fn ask(
+        self: &Arc<Self>,
+        home: &NodeId,
+        mount: &str,
+        token: &str,
+        is_post: bool,
+        content_type: &str,
+        body: &Bytes,
+    ) -> Option<Asking> {
+        let (number, telling) = self.place(home)?;
+        let ask = Ask {
+            is_post,
+            body_bytes: body.len(),
+            mount: mount.to_owned(),
+            token: token.to_owned(),
+            content_type: content_type.to_owned(),
+        };
+        self.send(home, number, What::Said(Said::Ask(ask)));
+        self.send_parts(home, number, body, |part| What::Said(Said::Body(part)));
+        Some(Asking {
+            relay: self.clone(),
+            home: home.clone(),
+            number,
+            telling,
+            settled: false,
+        })
+    }
+}
+
+impl Asking {
+    /// Whether there is such a session, which is known within 1.5 seconds.
+    pub(crate) async fn accepted(&mut self) -> Accepted {
+        let deadline = Instant::now() + ACCEPT_TIME_MAX;
+        let told = timeout_at(deadline, self.telling.recv()).await;
+        match told.ok().flatten().as_ref().map(|it| &it.what) {
+            Some(Told::Accepted) => Accepted::Yes,
+            Some(Told::Busy) => {
+                self.settled = true;
+                Accepted::Busy
+            }
+            Some(Told::Gone) => {
+                self.settled = true;
+                Accepted::No
+            }
+            _ => Accepted::No,
+        }
+    }
+
+    /// The answer to a request that was accepted.
+    pub(crate) async fn answer(mut self, window: Duration, token: &str) -> Passed {
+        let deadline = Instant::now() + window + ANSWER_TIME_MAX;
+        let total = loop {
+            match self.told(deadline).await.as_ref().map(|it| &it.what) {
+                Some(Told::Nothing) => {
+                    self.settled = true;
+                    return Passed::Nothing;
+                }
+                Some(Told::Handled(status, why)) => {
+                    self.settled = true;
+                    return Passed::Handled(*status, why.clone());
+                }
+                Some(Told::Messages(total)) => break *total,
+                Some(Told::Accepted | Told::Gone | Told::Busy | Told::Part(_)) => {}
+                None => return Passed::Nothing,
+            }
+        };
+        let mut pieces = Pieces::new(total.min(ANSWER_BYTES_MAX));
+        while !pieces.is_whole() {
+            match self.told(deadline).await.as_ref().map(|it| &it.what) {
+                Some(Told::Part(part)) if pieces.add(part) => {}
+                _ => return Passed::Nothing,
+            }
+        }
+        // What comes over the bus may be anything.
+        if serde_json::from_slice::<Vec<AnyText>>(&pieces.bytes).is_err() {
+            return Passed::Nothing;
+        }
+        let mut body = format!(r#"{{"status":200,"token":"{token}","messages":"#).into_bytes();
+        body.append(&mut pieces.bytes);
+        body.push(b'}');
+        Passed::Messages(Relayed {
+            body: body.into(),
+            asking: Some(self),
+            delivery: None,
+        })
+    }
+
+    async fn told(&mut self, deadline: Instant) -> Option<Heard<Told>> {
+        timeout_at(deadline, self.telling.recv()).await.ok()?
+    }
+
+    fn say(&self, said: Said) {
+        self.relay.send(&self.home, self.number, What::Said(said));
+    }
+}
+
+impl Delivered for Asking {
+    fn sent(&self) {
+        self.say(Said::Sent);
+    }
+
+    fn received(mut self: Box<Self>) {
+        self.settled = true;
+        self.say(Said::Received);
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let asked = lock(&self.relay.asked).remove(&self.number);
+        drop(asked);
+        if !self.settled {
+            self.say(Said::Lost);
+        }
+    }
+}
+
+/// The body of an answer with messages of another node.
+pub(crate) struct Relayed {
+    body: Bytes,
+    /// Until it's handed to whoever watches the delivery.
+    asking: Option<Asking>,
+    delivery: Option<Arc<Delivery>>,
+}
+
+impl Relayed {
+    pub(crate) fn watched_by(mut self, delivery: Option<Arc<Delivery>>) -> Self {
+        self.delivery = delivery;
+        self
+    }
+
+    /// All of it is on its way.
+    fn finish(&mut self) {
+        let Some(asking) = self.asking.take().map(Box::new) else {
+            return;
+        };
+        match self.delivery.take() {
+            Some(delivery) => delivery.watch(asking),
+            // Whoever serves this tells no more.
+            None => asking.received(),
+        }
+    }
+}
+
+impl HttpBody for Relayed {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        if this.body.is_empty() {
+            return Poll::Ready(None);
+        }
+        let chunk = this.body.split_to(this.body.len().min(CHUNK_BYTES));
+        if this.body.is_empty() {
+            this.finish();
+        }
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.body.len() as u64)
+    }
+}
+
+/// A JSON string that nobody reads.
+struct AnyText;
+
+impl<'de> Deserialize<'de> for AnyText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = AnyText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<AnyText, E> {
+                Ok(AnyText)
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
+impl fmt::Debug for Asking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asking")
+            .field("home", &self.home)
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
