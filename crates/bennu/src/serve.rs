@@ -384,15 +384,14 @@ impl Http {
             let line = parts.io.into_inner();
             match ended {
                 Ok(()) => {
-                    let unread = unread.load(Ordering::Relaxed);
-                    if (unread || delivery.is_pending()) && linger(line).await {
-                        delivery.settle();
+                    if unread.load(Ordering::Relaxed) {
+                        linger(line).await;
                     }
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a connection failed");
                     if error.is_timeout() {
-                        expire(line, &answered, &delivery, &crowd).await;
+                        expire(line, &answered, &crowd).await;
                     }
                 }
             }
@@ -402,15 +401,9 @@ impl Http {
 }
 
 /// Ends a connection whose next head didn't come in time.
-async fn expire(
-    mut line: Line<impl Socket>,
-    answered: &AtomicBool,
-    delivery: &Delivery,
-    crowd: &Crowd,
-) {
+async fn expire(mut line: Line<impl Socket>, answered: &AtomicBool, crowd: &Crowd) {
     if answered.load(Ordering::Relaxed) {
         // It's let go without a word: a 408 could be taken for the answer to a request that is on its way.
-        delivery.settle();
         return;
     }
     crowd.count_timeout();
@@ -419,19 +412,17 @@ async fn expire(
 }
 
 /// Lets a client finish its sending, so that it gets to read why it was refused: a socket that is closed with something
-/// unread takes back what it was to send. And waits for its goodbye, which tells whether it has read its last answer.
-/// False when it's known that it hasn't.
-async fn linger(mut line: Line<impl Socket>) -> bool {
+/// unread takes back what it was to send.
+async fn linger(mut line: Line<impl Socket>) {
     let deadline = Instant::now() + LINGER_TIME_MAX;
     let mut scratch = vec![0; LINGER_READ_BYTES];
     let mut left = LINGER_BYTES_MAX;
     while let Ok(Ok(read @ 1..)) = timeout_at(deadline, line.read(&mut scratch)).await {
         left = left.saturating_sub(read);
         if left == 0 {
-            break;
+            return;
         }
     }
-    !line.is_refused()
 }
 
 async fn answer(router: Router, request: Request<Body>) -> Result<Response, Infallible> {

@@ -29,26 +29,15 @@ pub(crate) struct Line<IO> {
     writes: Pace,
     crowd: Arc<Crowd>,
     delivery: Arc<Delivery>,
-    /// HTTP takes a connection that is reset between requests for one that ended well.
-    failed: bool,
 }
 
 /// What lines are made of.
 pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {
-    /// Whether the other end has told that it didn't want what it was sent.
-    fn is_refused(&self) -> bool {
-        false
-    }
-
     /// When this is dropped, nothing is to be left for the kernel to do.
     fn forsake(&self) {}
 }
 
 impl Socket for TcpStream {
-    fn is_refused(&self) -> bool {
-        !matches!(self.take_error(), Ok(None))
-    }
-
     fn forsake(&self) {
         let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
     }
@@ -66,7 +55,6 @@ impl<IO> Line<IO> {
             writes: Pace::new(timeout),
             crowd,
             delivery,
-            failed: false,
         }
     }
 
@@ -76,11 +64,6 @@ impl<IO> Line<IO> {
 }
 
 impl<IO: Socket> Line<IO> {
-    /// Whether the client is known not to have taken all that it was sent.
-    pub(super) fn is_refused(&self) -> bool {
-        self.failed || self.io.is_refused()
-    }
-
     fn pace(
         &mut self,
         written: Poll<io::Result<usize>>,
@@ -107,10 +90,7 @@ impl<IO: Socket> AsyncRead for Line<IO> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let read = Pin::new(&mut this.io).poll_read(cx, buffer);
-        this.failed |= matches!(read, Poll::Ready(Err(_)));
-        read
+        Pin::new(&mut self.get_mut().io).poll_read(cx, buffer)
     }
 }
 

@@ -43,12 +43,7 @@ impl Delivery {
         }
     }
 
-    /// Whether it isn't known yet what became of an answer.
-    pub(crate) fn is_pending(&self) -> bool {
-        self.lock().is_some()
-    }
-
-    /// The client goes on, with a request or with an orderly end: it has what was sent.
+    /// The client goes on: it has what was sent.
     pub(crate) fn settle(&self) {
         let watched = self.lock().take();
         settle(watched);
@@ -56,6 +51,13 @@ impl Delivery {
 
     fn lock(&self) -> MutexGuard<'_, Option<Watched>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        // However the connection ended: proxies reset connections whose answers they have read.
+        self.settle();
     }
 }
 
