@@ -80,6 +80,7 @@ const STEPS: &[Step] = &[
         name: "clients",
         about: "other people's clients for JavaScript, Python and Rust",
         run: clients::run,
+        long: None,
     },
     Step {
         name: "chromium",
@@ -92,12 +93,6 @@ const STEPS: &[Step] = &[
         about: "what RFC 6455 allows and forbids, tried on the echo server",
         run: || autobahn::run(&[]),
         long: None,
-    },
-    Step {
-        name: "schedules",
-        about: "what threads may do to topics and outboxes, in whatever order",
-        run: || schedules(100_000),
-        long: Some(|| schedules(1_000_000)),
     },
     Step {
         name: "abuse",
@@ -118,6 +113,15 @@ const FAULTS: Step = Step {
     name: "faults",
     about: "9,000 clients on three nodes, while nodes and the bus are killed, stopped and cut off",
     run: faults,
+    long: None,
+};
+
+/// Runs where it's asked for, with `--long` or by its name: all is compiled once more for it.
+const SCHEDULES: Step = Step {
+    name: "schedules",
+    about: "what threads may do to topics and outboxes, in whatever order",
+    run: || schedules(100_000),
+    long: Some(|| schedules(1_000_000)),
 };
 
 /// Where the suites in JavaScript are.
@@ -204,7 +208,10 @@ impl Options {
                 "--faults" => options.steps.push(&FAULTS),
                 "--keep-going" => options.keep_going = true,
                 "--list" => options.list = true,
-                "--long" => options.long = true,
+                "--long" => {
+                    options.long = true;
+                    options.steps.push(&SCHEDULES);
+                }
                 "--only" => {
                     let names = args.next().ok_or("--only wants the names of steps")?;
                     options.steps = steps_named(names)?;
@@ -221,7 +228,7 @@ impl Options {
 }
 
 fn known() -> impl Iterator<Item = &'static Step> {
-    STEPS.iter().chain([&FAULTS])
+    STEPS.iter().chain([&SCHEDULES, &FAULTS])
 }
 
 /// The steps of a list such as `fmt,unit`, in the order of the table.
@@ -360,7 +367,8 @@ mod tests {
             Ok(&["fmt", "unit"]),
         );
         check(&["--only", "unti"], Err("there is no step \"unti\""));
-        check(&["--only", "soak", "--long"], Ok(&["soak"]));
+        check(&["--only", "soak", "--long"], Ok(&["soak", "schedules"]));
+        check(&["--long", "--only", "soak"], Ok(&["soak"]));
         check(&["--only"], Err("wants the names"));
         check(&["--fast"], Err("unknown option"));
         check(&["--only", "fmt", "--faults"], Ok(&["fmt", "faults"]));

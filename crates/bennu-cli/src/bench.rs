@@ -80,6 +80,15 @@ impl Bench {
 
 async fn bench(options: &Options) -> Result {
     let before = options.compare.as_deref().map(read).transpose()?;
+    if let Some(path) = &options.report {
+        // Before the run, not after it.
+        let opened = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path);
+        opened.map_err(|error| unwritable(path, &error))?;
+    }
     let (stop, stopped) = watch::channel(false);
     let twice = async move {
         // Where Ctrl-C can't be heard it ends the program by itself.
@@ -93,14 +102,11 @@ async fn bench(options: &Options) -> Result {
         outcome = measure(options, stopped) => outcome?,
         () = twice => return Err(Failure::new("interrupted twice: nothing was kept")),
     };
+    // What was measured is printed whatever becomes of it.
+    let mut reported = Ok(());
     if let Some(path) = &options.report {
         let page = report::page(&outcome, before.as_ref());
-        std::fs::write(path, page).map_err(|error| {
-            Failure::new(format!(
-                "failed to write the report to {}: {error}; give another --report",
-                path.display()
-            ))
-        })?;
+        reported = std::fs::write(path, page).map_err(|error| unwritable(path, &error));
     }
     let text = if options.json {
         let json = serde_json::to_string_pretty(&outcome);
@@ -113,8 +119,15 @@ async fn bench(options: &Options) -> Result {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("failed to print: {error}")))
         }
-        _ => Ok(()),
+        _ => reported,
     }
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!(
+        "failed to write the report to {}: {error}; give another --report",
+        path.display()
+    ))
 }
 
 /// Runs all scenarios, or as many as there is time for.

@@ -62,7 +62,7 @@ pub(crate) struct Options {
     /// Storms of `reconnect-storm`; each ends when all are back, or after --duration
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     storms: u32,
-    /// The topic; {n} is its number
+    /// The topic; an n in braces is its number
     #[arg(long, default_value = "room:{n}")]
     topic: String,
     /// The topic of `presence`
@@ -89,8 +89,8 @@ pub(crate) struct Options {
     /// Pushes of one connection that may wait for a reply
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     depth: u64,
-    /// What connect is given, a JSON object; {n} is the connection's number. In `presence` by default
-    /// {"user_id":"bench-{n}"}
+    /// What connect is given, a JSON object; an n in braces is the connection's number. In `presence` a user_id of its own
+    /// for each connection by default
     #[arg(long, value_parser = params)]
     params: Option<Map<String, Value>>,
     /// What each join is given, JSON

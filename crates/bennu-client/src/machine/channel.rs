@@ -153,7 +153,11 @@ impl<T> Machine<T> {
                     self.send_push(id, r#ref);
                 }
             }
-            Err(error) if channel.first.is_some() || channel.rejoin == Rejoin::UnlessRefused => {
+            Err(error)
+                if channel.first.is_some()
+                    || channel.rejoin == Rejoin::UnlessRefused
+                    || is_for_good(&error) =>
+            {
                 self.close(id, error);
             }
             Err(error) => {
@@ -379,4 +383,15 @@ impl<T> Machine<T> {
             self.timers.add(due, Timer::Channel(id));
         }
     }
+}
+
+/// Whether a refused join is not to be tried again: the server says `"final": true`.
+fn is_for_good(error: &PushError) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Refused {
+        #[serde(default)]
+        r#final: bool,
+    }
+    let refusal = error.refusal().map(|it| it.response.decode::<Refused>());
+    matches!(refusal, Some(Ok(Refused { r#final: true })))
 }

@@ -200,6 +200,8 @@ impl<T> Machine<T> {
             ConnectionError::Invalid(_) => true,
             // As in phoenix.js: a server that says "normal" wants no more of this client.
             ConnectionError::Closed { code: 1000, .. } => matches!(was, Stage::Open { .. }),
+            // As `@bennu/client` reads it.
+            ConnectionError::Closed { reason, .. } if reason.ends_with("retry=never") => true,
             _ if !self.link.proven => false,
             _ if self.options.fail_fast && never_open => true,
             _ if error.is_refusal() => match self.options.on_refused {

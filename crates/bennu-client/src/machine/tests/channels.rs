@@ -302,6 +302,18 @@ fn a_channel_comes_back_as_often_as_its_owner_likes() {
            > hear ["2","2","room:a","phx_reply",{"status":"error","response":{}}]
            < 1 closed"#),
     );
+    // The server says that it's for good.
+    check(
+        options(),
+        &(joined.replace("POLICY", "always")
+            + r#"> hear ["1","1","room:a","phx_error",{}]
+           < 1 errored {}
+           > due
+           < 1 joining
+           < send ["2","2","room:a","phx_join",{}]
+           > hear ["2","2","room:a","phx_reply",{"status":"error","response":{"final":true}}]
+           < 1 closed"#),
+    );
 }
 
 #[test]

@@ -361,6 +361,20 @@ fn a_server_that_drains_says_how_long_to_wait() {
 }
 
 #[test]
+fn a_server_may_say_not_to_come_back() {
+    check(
+        options(),
+        r#"< connect WebSocket
+           < connecting
+           > opened
+           < open WebSocket
+           > lost 1008 banned retry=never
+           < closed: the connection was closed with code 1008 (banned retry=never)
+           < finish"#,
+    );
+}
+
+#[test]
 fn params_that_panic_cost_nothing_but_themselves() {
     let now = Instant::now();
     let mut machine = Machine::new(options(), 7, now);
