@@ -35,7 +35,7 @@ describe("the built package", () => {
       readFileSync(path.join(root, "package.json"), "utf8"),
     );
     expect([dependencies, peerDependencies]).toEqual([undefined, undefined]);
-    const files = [...Object.values(exports["."]), exports["./min"], main, module, types, unpkg, jsdelivr];
+    const files = [...Object.values(exports["."]), ...Object.values(exports["./min"]), main, module, types, unpkg, jsdelivr];
     for (const file of files) expect(existsSync(path.join(root, file)), file).toBe(true);
     expect(readFileSync(path.join(root, "dist/bennu.mjs"), "utf8")).not.toMatch(/\bimport\b[^(]*\bfrom\b/);
   });
