@@ -44,7 +44,7 @@ pub(crate) struct Talk {
         help_heading = "Connection"
     )]
     auth_token: Option<String>,
-    /// A header of the request, as in 'origin: https://example.com'; may be given several times.
+    /// A header of the request, as in `x-role: admin`; may be given several times.
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header, help_heading = "Connection")]
     headers: Vec<(String, String)>,
     /// Long-polling in place of a WebSocket.
