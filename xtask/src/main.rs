@@ -24,7 +24,7 @@ The project's own commands.
 
   cargo xtask test [--only STEP[,STEP]] [--long] [--faults] [--keep-going]
       Runs all checks and tests, installing what they need where it may. --long soaks for 20 minutes instead of one,
-      abuses a server that is built for release, and tries schedules of threads. --faults adds the long fault tests, which take some minutes.
+      abuses a server that is built for release, tries schedules of threads, and all generated applications and clients. --faults adds the long fault tests, which take some minutes.
       All of them: docs/reliability.md.
   cargo xtask test --list
       Names the steps.

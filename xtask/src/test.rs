@@ -61,8 +61,8 @@ const STEPS: &[Step] = &[
     Step {
         name: "generated",
         about: "applications made by `bennu new` build, pass their tests and serve their page",
-        run: generated::run,
-        long: None,
+        run: || generated::run(false),
+        long: Some(|| generated::run(true)),
     },
     Step {
         name: "client",
@@ -79,8 +79,8 @@ const STEPS: &[Step] = &[
     Step {
         name: "clients",
         about: "other people's clients for JavaScript, Python and Rust",
-        run: clients::run,
-        long: None,
+        run: || clients::run(false),
+        long: Some(|| clients::run(true)),
     },
     Step {
         name: "chromium",

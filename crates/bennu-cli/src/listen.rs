@@ -51,7 +51,7 @@ impl Listen {
             let socket = self.talk.connect().await?;
             let joining = self.talk.channel(&socket);
             let presence = self.presence.then(|| joining.presence());
-            let channel = self.talk.join(joining).await?;
+            let channel = self.talk.join(&socket, joining).await?;
             let end = tokio::select! {
                 end = self.listen(&socket, &channel, presence) => end,
                 _ = tokio::signal::ctrl_c() => End::Done,

@@ -37,7 +37,7 @@ impl Push {
         let payload = self.payload()?;
         talk::run(async {
             let socket = self.talk.connect().await?;
-            let channel = self.talk.join(self.talk.channel(&socket)).await?;
+            let channel = self.talk.join(&socket, self.talk.channel(&socket)).await?;
             let pushed = self.push(&channel, &payload).await;
             // What was pushed is written before the connection is closed.
             socket.disconnect().await;

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bennu_client::{
-    Channel, Client, ConnectionError, Joining, Payload, PushError, Socket, Transport,
+    Channel, Client, ConnectionError, Joining, Payload, PushError, Socket, Status, Transport,
 };
 use clap::Args;
 use serde_json::Value;
@@ -44,7 +44,7 @@ pub(crate) struct Talk {
         help_heading = "Connection"
     )]
     auth_token: Option<String>,
-    /// A header of the request, as in 'origin: https://example.com'; may be given several times.
+    /// A header of the request, as in `x-role: admin`; may be given several times.
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header, help_heading = "Connection")]
     headers: Vec<(String, String)>,
     /// Long-polling in place of a WebSocket.
@@ -101,7 +101,7 @@ impl Talk {
     }
 
     /// Joins, or says why not.
-    pub(crate) async fn join(&self, joining: Joining) -> Result<Channel> {
+    pub(crate) async fn join(&self, socket: &Socket, joining: Joining) -> Result<Channel> {
         joining.join().await.map_err(|error| {
             let why = |what: &dyn fmt::Display| {
                 Failure::new(format_args!("failed to join {}: {what}", self.topic))
@@ -110,10 +110,15 @@ impl Talk {
                 PushError::Refused(refusal) => why(&format_args!(
                     "the server says {refusal}; check the topic, --join-params and who you are"
                 )),
-                PushError::Timeout => why(&format_args!(
-                    "there was no answer within {} s; --timeout waits longer",
-                    self.timeout
-                )),
+                PushError::Timeout => match socket.status() {
+                    Status::Waiting { error, .. } | Status::Closed { error } => {
+                        why(&format_args!("{error}; look at what the server says"))
+                    }
+                    _ => why(&format_args!(
+                        "there was no answer within {} s; --timeout waits longer",
+                        self.timeout
+                    )),
+                },
                 other => why(&other),
             }
         })

@@ -1,5 +1,8 @@
 // What is known of a topic's comments, as plain data: no network, no page.
 
+/** UTF-16 units of a comment that is worth sending: the server takes fewer, and says so. */
+const SENT_LENGTH_MAX = 10_000;
+
 /**
  * Comments by their ids, which count up without gaps; and those of our own that the server hasn't confirmed, which are
  * kept in `store` until it has.
@@ -66,8 +69,11 @@ export class Thread {
     return comment;
   }
 
-  /** Those that are to be sent, which from now on are. */
+  /** Those that are to be sent, which from now on are. One that no frame holds would end the connection, again and again. */
   takeWaiting() {
+    for (const { state, content, client_id } of this.outbox) {
+      if (state === "waiting" && content.length > SENT_LENGTH_MAX) this.fail(client_id, "too long");
+    }
     const waiting = this.outbox.filter(({ state }) => state === "waiting");
     for (const comment of waiting) comment.state = "sending";
     return waiting;

@@ -70,8 +70,10 @@ impl Channel for Comments {
     const INTERCEPT: &'static [&'static str] = &["topic_edited", "topic_deleted"];
 
     async fn join(topic: &Topic, join: Join, cx: &Context<Self>) -> Result<Joined<Self>> {
-        let topic_id = topic.subtopic().parse();
-        let topic_id = topic_id.map_err(|_| refuse("there is no such topic").for_good())?;
+        // One name for each topic: "01" would be another on the bus.
+        let named = |id: &i64| id.to_string() == topic.subtopic();
+        let topic_id = topic.subtopic().parse().ok().filter(named);
+        let topic_id = topic_id.ok_or_else(|| refuse("there is no such topic").for_good())?;
         // Before anything is read, so that no comment falls between what is read and what is heard.
         cx.listen().await;
         let topic = readable(topic_id, cx).await.map_err(Error::for_good)?;

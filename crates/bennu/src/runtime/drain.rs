@@ -56,7 +56,7 @@ async fn close_all(mount: &Mount, drainer: Drainer) {
     let hasher = RandomState::new();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut closed = 0;
+    let (mut closed, mut told) = (0, 0);
     for handful in connections.chunks(at_once) {
         ticks.tick().await;
         for (n, conn) in handful.iter().enumerate() {
@@ -65,16 +65,18 @@ async fn close_all(mount: &Mount, drainer: Drainer) {
             conn.close(Close::new(1012, format!("draining retry_ms={retry_ms}")));
         }
         let batch_size = drainer.batch_size.max(1);
-        // The beginning of a round.
-        if closed.is_multiple_of(batch_size)
+        let round = closed / batch_size + 1;
+        // The beginning of a round, which needn't be that of a handful.
+        if round > told
             && let Some(level) = log::enabled(drainer.log)
         {
+            told = round;
             let draining = Draining {
                 mount: &mount.path,
                 count: batch_size.min(total - closed),
                 total,
                 interval: drainer.batch_interval,
-                round: closed / batch_size + 1,
+                round,
                 rounds: total.div_ceil(batch_size),
             };
             draining.log(level);

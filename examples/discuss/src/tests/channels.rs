@@ -242,6 +242,11 @@ pub(crate) async fn a_deleted_topic_closes_with_a_word(stage: Stage) {
     let at_ada = ada.join(&name, json!({})).await.unwrap();
     let at_ben = ben.join(&name, json!({})).await.unwrap();
     add(&at_ben, 1, "hello").await;
+    // Another spelling of a number is no other name of the topic.
+    for other in [name.replace(':', ":0"), name.replace(':', ":+")] {
+        let refused = ada.join(&other, json!({})).await.unwrap_err();
+        assert_payload!(refused.response, {"reason": "there is no such topic", "final": true});
+    }
     assert_reply!(at_ada.push("delete", ()), "ok");
     for room in [at_ada, at_ben] {
         assert_push!(room, "topic_deleted", {"id": _, "by": "Ada"});
