@@ -45,6 +45,9 @@ pub(crate) struct Options {
     /// Deeds in a second: shouts, names that come and go, leaves, crashes, closes, resets, disconnects.
     #[arg(long, default_value_t = 500)]
     rate: u64,
+    /// Users who come for a moment with each deed of that kind, which is one in eight.
+    #[arg(long, default_value_t = 11)]
+    guests: u64,
     /// How far the memory of the last half may move, in percent.
     #[arg(long, default_value_t = 5.0)]
     flat_percent: f64,
@@ -116,7 +119,12 @@ async fn connect(
         while connecting.len() >= CONNECTING_MAX {
             spawn_next(&mut connecting, &mut deeds, &mut lives).await?;
         }
-        connecting.spawn(Life::begin(number, server.at, tally.clone()));
+        connecting.spawn(Life::begin(
+            number,
+            options.guests,
+            server.at,
+            tally.clone(),
+        ));
     }
     while !connecting.is_empty() {
         spawn_next(&mut connecting, &mut deeds, &mut lives).await?;

@@ -20,7 +20,7 @@ mod running;
 #[cfg(all(test, shuttle))]
 mod schedules;
 mod seat;
-mod sync;
+pub(crate) mod sync;
 
 pub(crate) use channels::Channels;
 pub(crate) use close::Close;
