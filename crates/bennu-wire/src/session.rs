@@ -182,9 +182,9 @@ impl Session {
                 channel.replace(id, &message);
                 self.actions.join(channel, message);
             }
-            (PHX_JOIN, Found::Nothing) => match message.topic.as_str() {
-                Some(topic) if routed(topic) => {
-                    let topic = Topic::from(topic);
+            (PHX_JOIN, Found::Nothing) => match &message.topic {
+                Name::Text(topic) if routed(topic) => {
+                    let topic = Topic::from_text(topic);
                     self.join(topic, message);
                 }
                 _ => self.actions.refuse(Ref::NULL, message, "unmatched topic"),
@@ -223,6 +223,15 @@ impl Session {
                     message,
                 });
             }
+        }
+    }
+
+    /// A channel's topic as somebody else has it already: from here they have one text between them, where it's long.
+    pub fn share(&mut self, id: ChannelId, topic: &Topic) {
+        if let Some(channel) = self.channels.get_by_id_mut(id)
+            && channel.topic == *topic
+        {
+            channel.topic = topic.clone();
         }
     }
 

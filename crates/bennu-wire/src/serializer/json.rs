@@ -7,13 +7,14 @@ use serde_json::{error::Category, value::RawValue};
 use super::DecodeLimits;
 use crate::{Cause, DecodeError, NameRef, Ref};
 
-/// Parses the outline of a message. Payloads stay slices of the text.
-pub(super) fn parse<'a, T: Deserialize<'a>>(
-    text: &'a str,
-    limits: &DecodeLimits,
-) -> Result<T, DecodeError> {
+/// What serde_json would let pass, and may not.
+pub(super) fn check(text: &str, limits: &DecodeLimits) -> Result<(), DecodeError> {
     check_depth(text, limits.depth_max)?;
-    check_surrogates(text)?;
+    check_surrogates(text)
+}
+
+/// Parses the outline of a message that was [checked](check). Payloads stay slices of the text.
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, DecodeError> {
     serde_json::from_str(text).map_err(|error| {
         let cause = if error.classify() == Category::Data {
             Cause::Shape

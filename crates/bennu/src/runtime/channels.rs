@@ -20,6 +20,7 @@ use super::{
     Close, Conn, Driver, Mail, SOCKET_ID, TOO_MANY_EVENTS,
     live::{Job, Live, Place, Ran, Request},
     running::{Panicked, Run, Running, caught, discard, poll},
+    slot::{More, Slot, Stage},
 };
 use crate::{
     ChannelInfo, ChannelStatus, Flood, Reason, Routes, Socket,
@@ -52,71 +53,8 @@ struct Busy<S> {
     bucket: Bucket,
 }
 
-/// One channel's place. While a callback runs, or the join, the channel itself is away.
-struct Slot<S> {
-    id: ChannelId,
-    /// The number of its route.
-    route: u32,
-    channel: Option<Box<dyn Live<S>>>,
-    /// Nothing while the channel is idle, or a callback runs that ends at once.
-    more: Option<Box<More>>,
-}
-
-#[derive(Default)]
-struct More {
-    stage: Stage,
-    /// What waits for the running callback to end.
-    queue: VecDeque<Job>,
-}
-
-/// How far a channel has come in its life.
-#[derive(Default)]
-enum Stage {
-    /// It joins, is idle, or runs. The handle is of a callback that hasn't ended at once.
-    #[default]
-    Open,
-    Running(AbortHandle),
-    /// It ends as soon as the client was told so.
-    Closing(Reason),
-    /// Its last callback runs.
-    Ending(Reason),
-}
-
 /// Up to so many slots the storage grows one by one, then by an eighth: most connections join a few topics and stay.
 const GROWN_ONE_BY_ONE: usize = 32;
-
-impl<S> Slot<S> {
-    fn more(&mut self) -> &mut More {
-        self.more.get_or_insert_default()
-    }
-
-    fn stage(&self) -> &Stage {
-        self.more.as_deref().map_or(&Stage::Open, |it| &it.stage)
-    }
-
-    /// Whether it takes no further jobs.
-    fn is_closing(&self) -> bool {
-        matches!(self.stage(), Stage::Closing(_) | Stage::Ending(_))
-    }
-
-    /// The channel, if it is idle: it's busy from now on.
-    fn wake(&mut self) -> Option<Box<dyn Live<S>>> {
-        if self.is_closing() {
-            return None;
-        }
-        self.channel.take()
-    }
-
-    /// Nothing runs and nothing waits.
-    fn rest(&mut self, channel: Box<dyn Live<S>>) {
-        self.channel = Some(channel);
-        self.more = None;
-    }
-
-    fn dequeue(&mut self) -> Option<Job> {
-        self.more.as_mut()?.queue.pop_front()
-    }
-}
 
 impl<S> Default for Busy<S> {
     fn default() -> Self {
@@ -218,12 +156,14 @@ impl<S: Socket> Channels<S> {
             };
             self.slots.reserve_exact(more);
         }
-        self.slots.push(Slot {
-            id,
-            route,
-            channel: None,
-            more: None,
-        });
+        self.slots.push(Slot::new(id, route));
+        let topic = match conn.pubsub().named(&topic) {
+            Some(named) => {
+                self.session.share(id, &named);
+                named
+            }
+            None => topic,
+        };
         let Some(place) = self.place(id, Some(join_ref), conn) else {
             return;
         };

@@ -20,6 +20,7 @@ mod running;
 #[cfg(all(test, shuttle))]
 mod schedules;
 mod seat;
+mod slot;
 mod sync;
 
 pub(crate) use channels::Channels;
