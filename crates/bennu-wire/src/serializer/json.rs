@@ -116,15 +116,20 @@ fn surrogate(bytes: &[u8]) -> Option<Half> {
     }
 }
 
+/// Writes a string in which nothing needs escaping.
+pub(super) fn write_plain(text: &str, buffer: &mut Vec<u8>) {
+    buffer.push(b'"');
+    buffer.extend_from_slice(text.as_bytes());
+    buffer.push(b'"');
+}
+
 /// Writes a string with its quotes; slashes and all beyond ASCII stay as they are.
 pub(super) fn write_str(text: &str, buffer: &mut Vec<u8>) {
     if text
         .bytes()
         .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
     {
-        buffer.push(b'"');
-        buffer.extend_from_slice(text.as_bytes());
-        buffer.push(b'"');
+        write_plain(text, buffer);
     } else {
         // Quotes and escapes around something that is text already: there is nothing that could go wrong.
         buffer.extend_from_slice(serde_json::to_string(text).unwrap_or_default().as_bytes());
@@ -148,9 +153,13 @@ pub(super) fn write_raw(raw: &RawValue, buffer: &mut Vec<u8>) {
 
 /// The payload of a reply.
 pub(super) fn write_response(status: &str, response: &RawValue, buffer: &mut Vec<u8>) {
-    buffer.extend_from_slice(br#"{"status":"#);
-    write_str(status, buffer);
-    buffer.extend_from_slice(br#","response":"#);
+    if status == "ok" {
+        buffer.extend_from_slice(br#"{"status":"ok","response":"#);
+    } else {
+        buffer.extend_from_slice(br#"{"status":"#);
+        write_str(status, buffer);
+        buffer.extend_from_slice(br#","response":"#);
+    }
     write_raw(response, buffer);
     buffer.push(b'}');
 }

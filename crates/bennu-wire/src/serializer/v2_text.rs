@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{
     DecodeLimits,
-    json::{self, check, write_name, write_raw, write_ref, write_response, write_str},
+    json::{self, check, write_name, write_plain, write_raw, write_ref, write_response, write_str},
 };
 use crate::{DecodeError, Message, Name, Outgoing, Payload, Ref, session::PHX_REPLY};
 
@@ -54,7 +54,8 @@ fn plain_ref(elements: &str) -> Option<(Ref, &str)> {
         return Some((Ref::NULL, rest));
     }
     let (text, rest) = plain_text(elements)?;
-    Some((Ref::text(text), rest))
+    // With its quotes.
+    Some((Ref::from_plain(elements.get(..text.len() + 2)?), rest))
 }
 
 /// A string without escapes with the comma behind it, and what follows.
@@ -131,7 +132,7 @@ pub(super) fn encode(outgoing: &Outgoing<'_>, payload: &RawValue, buffer: &mut V
             buffer.push(b',');
             write_name(*topic, buffer);
             buffer.push(b',');
-            write_str(PHX_REPLY, buffer);
+            write_plain(PHX_REPLY, buffer);
             buffer.push(b',');
             write_response(status, payload, buffer);
         }

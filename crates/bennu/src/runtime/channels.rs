@@ -97,8 +97,9 @@ impl<S: Socket> Channels<S> {
     }
 
     /// Does what the session asks for.
-    fn act(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
-        while let Some(action) = self.session.poll_action() {
+    fn act(&mut self, first: Option<Action>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
+        let mut next = first;
+        while let Some(action) = next.take().or_else(|| self.session.poll_action()) {
             match action {
                 Action::Send(outbound) => {
                     count_refusal(&outbound, &conn.mount().counters);
@@ -481,16 +482,17 @@ impl<S: Socket> Driver for Channels<S> {
                 mount.counters.messages_undecodable.add(1);
                 Close::new(error.cause().close_code(), error.to_string())
             })?;
-        if mount.may_send(|| &mut self.busy.get_or_insert_default().bucket) {
+        let first = if mount.may_send(|| &mut self.busy.get_or_insert_default().bucket) {
             let routes = &self.routes;
             self.session
-                .receive(message, |topic| routes.find(topic).is_some());
+                .receive(message, |topic| routes.find(topic).is_some())
         } else if limits.flood == Flood::Close {
             conn.close(Close::new(1008, TOO_MANY_EVENTS));
+            None
         } else {
-            self.session.throttled(message, TOO_MANY_EVENTS);
-        }
-        self.act(conn, cx);
+            self.session.throttled(message, TOO_MANY_EVENTS)
+        };
+        self.act(first, conn, cx);
         Ok(())
     }
 
@@ -524,11 +526,11 @@ impl<S: Socket> Driver for Channels<S> {
                 Mail::Out(id, broadcast) => (id, Job::Out(broadcast)),
             };
             self.run(id, job, conn, cx);
-            self.act(conn, cx);
+            self.act(None, conn, cx);
         }
         if self.busy.is_some() {
             self.poll_running(conn, cx);
-            self.act(conn, cx);
+            self.act(None, conn, cx);
         }
     }
 
@@ -546,7 +548,7 @@ impl<S: Socket> Driver for Channels<S> {
             }
         }
         self.poll_running(conn, cx);
-        self.act(conn, cx);
+        self.act(None, conn, cx);
         if self.slots.is_empty() {
             Poll::Ready(())
         } else {
