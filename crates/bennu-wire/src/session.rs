@@ -1,7 +1,7 @@
 //! The session: what each message of a connection means, given the channels it has joined.
 //!
-//! Messages and the runtime's verdicts go in, [`Action`]s come out, to be taken by [`Session::poll_action`] until there
-//! are none after each call. The one `match` in [`Session::receive`] is the table of the protocol's socket level
+//! Messages and the runtime's verdicts go in, [`Action`]s come out: the first that a message leads to at once, all else
+//! by [`Session::poll_action`] until there is none after each call. The one `match` in [`Session::receive`] is the table of the protocol's socket level
 //! (`Phoenix.Socket.__in__/2`), with one difference: Phoenix lets a join hold up the whole connection, here only its
 //! own topic waits.
 
@@ -66,9 +66,9 @@ impl Default for Limits {
 ///
 /// let mut session = Session::new(Limits::default());
 /// let join = Serializer::V2.decode(Frame::Text(r#"["3","3","room:a","phx_join",{}]"#))?;
-/// session.receive(join, |topic| topic.starts_with("room:"));
+/// let action = session.receive(join, |topic| topic.starts_with("room:"));
 ///
-/// let Some(Action::Join { id, topic, .. }) = session.poll_action() else { panic!("asked to join") };
+/// let Some(Action::Join { id, topic, .. }) = action else { panic!("asked to join") };
 /// assert_eq!(topic.subtopic(), "a");
 ///
 /// // The runtime has run the channel's join, which said ok:
@@ -149,8 +149,14 @@ impl Session {
         }
     }
 
-    /// Takes a message from the client. `routed` says whether some channel serves a topic; it is asked for joins only.
-    pub fn receive(&mut self, message: Message, routed: impl FnOnce(&str) -> bool) {
+    /// Takes a message from the client, and says what is to be done first. `routed` says whether some channel serves a
+    /// topic; it is asked for joins only.
+    #[must_use]
+    pub fn receive(
+        &mut self,
+        message: Message,
+        routed: impl FnOnce(&str) -> bool,
+    ) -> Option<Action> {
         // A join is rare, so the channels are counted when there is one.
         let event = message.event.as_str().unwrap_or_default();
         let joinable = event != PHX_JOIN || self.joinable();
@@ -176,15 +182,15 @@ impl Session {
             // The old channel makes room, so neither route nor number of channels is asked for.
             (PHX_JOIN, Found::Joined { channel, .. } | Found::Leaving(channel)) => {
                 let Some(id) = next_id(&mut self.next_id, &mut self.actions) else {
-                    return;
+                    return self.actions.pop();
                 };
                 self.actions.push(Action::Abandon { id: channel.id });
                 channel.replace(id, &message);
                 self.actions.join(channel, message);
             }
-            (PHX_JOIN, Found::Nothing) => match message.topic.as_str() {
-                Some(topic) if routed(topic) => {
-                    let topic = Topic::from(topic);
+            (PHX_JOIN, Found::Nothing) => match &message.topic {
+                Name::Text(topic) if routed(topic) => {
+                    let topic = Topic::from_text(topic);
                     self.join(topic, message);
                 }
                 _ => self.actions.refuse(Ref::NULL, message, "unmatched topic"),
@@ -218,11 +224,22 @@ impl Session {
                     current: true,
                 },
             ) => {
-                self.actions.push(Action::Deliver {
+                // As nearly always; the others take a way that allocates.
+                return Some(Action::Deliver {
                     id: channel.id,
                     message,
                 });
             }
+        }
+        self.actions.pop()
+    }
+
+    /// A channel's topic as somebody else has it already: from here they have one text between them, where it's long.
+    pub fn share(&mut self, id: ChannelId, topic: &Topic) {
+        if let Some(channel) = self.channels.get_by_id_mut(id)
+            && channel.topic == *topic
+        {
+            channel.topic = topic.clone();
         }
     }
 
@@ -299,7 +316,7 @@ impl Session {
         }
     }
 
-    /// What is to be done next; in this order, and before the next call of anything else.
+    /// What is to be done next, or nothing more; in this order, and before the next call of anything else.
     ///
     /// What waited for a join is taken once more here, a message at a time: what the runtime says of one, that the channel
     /// left for example, is known when the next is looked at.
@@ -314,7 +331,9 @@ impl Session {
             };
             self.load.remove(&message);
             // A topic that was routed once is routed again.
-            self.receive(message, |_| true);
+            if let Some(action) = self.receive(message, |_| true) {
+                return Some(action);
+            }
         }
     }
 
@@ -325,12 +344,16 @@ impl Session {
 
     /// The client sends more often than it may. An event or a join is refused with `reason`. Anything else is heard all
     /// the same: it costs no more than saying no, and a leave or a heartbeat that isn't heard costs the client more.
-    pub fn throttled(&mut self, message: Message, reason: &str) {
+    #[must_use]
+    pub fn throttled(&mut self, message: Message, reason: &str) -> Option<Action> {
         match (message.event.as_str(), message.topic.as_str()) {
             (Some(PHX_LEAVE), _) | (Some(HEARTBEAT), Some(PHOENIX)) => {
-                self.receive(message, |_| false);
+                self.receive(message, |_| false)
             }
-            _ => self.actions.decline(message, reason),
+            _ => {
+                self.actions.decline(message, reason);
+                self.actions.pop()
+            }
         }
     }
 
@@ -428,8 +451,7 @@ mod tests {
     use crate::{Frame, Serializer};
 
     fn receive(session: &mut Session, text: &str) -> Option<Action> {
-        session.receive(Serializer::V2.decode(Frame::Text(text)).unwrap(), |_| true);
-        session.poll_action()
+        session.receive(Serializer::V2.decode(Frame::Text(text)).unwrap(), |_| true)
     }
 
     fn close() -> Option<Action> {

@@ -20,6 +20,7 @@ use super::{
     Close, Conn, Driver, Mail, SOCKET_ID, TOO_MANY_EVENTS,
     live::{Job, Live, Place, Ran, Request},
     running::{Panicked, Run, Running, caught, discard, poll},
+    slot::{More, Slot, Stage},
 };
 use crate::{
     ChannelInfo, ChannelStatus, Flood, Reason, Routes, Socket,
@@ -52,71 +53,8 @@ struct Busy<S> {
     bucket: Bucket,
 }
 
-/// One channel's place. While a callback runs, or the join, the channel itself is away.
-struct Slot<S> {
-    id: ChannelId,
-    /// The number of its route.
-    route: u32,
-    channel: Option<Box<dyn Live<S>>>,
-    /// Nothing while the channel is idle, or a callback runs that ends at once.
-    more: Option<Box<More>>,
-}
-
-#[derive(Default)]
-struct More {
-    stage: Stage,
-    /// What waits for the running callback to end.
-    queue: VecDeque<Job>,
-}
-
-/// How far a channel has come in its life.
-#[derive(Default)]
-enum Stage {
-    /// It joins, is idle, or runs. The handle is of a callback that hasn't ended at once.
-    #[default]
-    Open,
-    Running(AbortHandle),
-    /// It ends as soon as the client was told so.
-    Closing(Reason),
-    /// Its last callback runs.
-    Ending(Reason),
-}
-
 /// Up to so many slots the storage grows one by one, then by an eighth: most connections join a few topics and stay.
 const GROWN_ONE_BY_ONE: usize = 32;
-
-impl<S> Slot<S> {
-    fn more(&mut self) -> &mut More {
-        self.more.get_or_insert_default()
-    }
-
-    fn stage(&self) -> &Stage {
-        self.more.as_deref().map_or(&Stage::Open, |it| &it.stage)
-    }
-
-    /// Whether it takes no further jobs.
-    fn is_closing(&self) -> bool {
-        matches!(self.stage(), Stage::Closing(_) | Stage::Ending(_))
-    }
-
-    /// The channel, if it is idle: it's busy from now on.
-    fn wake(&mut self) -> Option<Box<dyn Live<S>>> {
-        if self.is_closing() {
-            return None;
-        }
-        self.channel.take()
-    }
-
-    /// Nothing runs and nothing waits.
-    fn rest(&mut self, channel: Box<dyn Live<S>>) {
-        self.channel = Some(channel);
-        self.more = None;
-    }
-
-    fn dequeue(&mut self) -> Option<Job> {
-        self.more.as_mut()?.queue.pop_front()
-    }
-}
 
 impl<S> Default for Busy<S> {
     fn default() -> Self {
@@ -159,8 +97,9 @@ impl<S: Socket> Channels<S> {
     }
 
     /// Does what the session asks for.
-    fn act(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
-        while let Some(action) = self.session.poll_action() {
+    fn act(&mut self, first: Option<Action>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
+        let mut next = first;
+        while let Some(action) = next.take().or_else(|| self.session.poll_action()) {
             match action {
                 Action::Send(outbound) => {
                     count_refusal(&outbound, &conn.mount().counters);
@@ -218,12 +157,14 @@ impl<S: Socket> Channels<S> {
             };
             self.slots.reserve_exact(more);
         }
-        self.slots.push(Slot {
-            id,
-            route,
-            channel: None,
-            more: None,
-        });
+        self.slots.push(Slot::new(id, route));
+        let topic = match conn.pubsub().named(&topic) {
+            Some(named) => {
+                self.session.share(id, &named);
+                named
+            }
+            None => topic,
+        };
         let Some(place) = self.place(id, Some(join_ref), conn) else {
             return;
         };
@@ -541,16 +482,17 @@ impl<S: Socket> Driver for Channels<S> {
                 mount.counters.messages_undecodable.add(1);
                 Close::new(error.cause().close_code(), error.to_string())
             })?;
-        if mount.may_send(|| &mut self.busy.get_or_insert_default().bucket) {
+        let first = if mount.may_send(|| &mut self.busy.get_or_insert_default().bucket) {
             let routes = &self.routes;
             self.session
-                .receive(message, |topic| routes.find(topic).is_some());
+                .receive(message, |topic| routes.find(topic).is_some())
         } else if limits.flood == Flood::Close {
             conn.close(Close::new(1008, TOO_MANY_EVENTS));
+            None
         } else {
-            self.session.throttled(message, TOO_MANY_EVENTS);
-        }
-        self.act(conn, cx);
+            self.session.throttled(message, TOO_MANY_EVENTS)
+        };
+        self.act(first, conn, cx);
         Ok(())
     }
 
@@ -584,11 +526,11 @@ impl<S: Socket> Driver for Channels<S> {
                 Mail::Out(id, broadcast) => (id, Job::Out(broadcast)),
             };
             self.run(id, job, conn, cx);
-            self.act(conn, cx);
+            self.act(None, conn, cx);
         }
         if self.busy.is_some() {
             self.poll_running(conn, cx);
-            self.act(conn, cx);
+            self.act(None, conn, cx);
         }
     }
 
@@ -606,7 +548,7 @@ impl<S: Socket> Driver for Channels<S> {
             }
         }
         self.poll_running(conn, cx);
-        self.act(conn, cx);
+        self.act(None, conn, cx);
         if self.slots.is_empty() {
             Poll::Ready(())
         } else {

@@ -20,6 +20,7 @@ mod running;
 #[cfg(all(test, shuttle))]
 mod schedules;
 mod seat;
+mod slot;
 pub(crate) mod sync;
 
 pub(crate) use channels::Channels;
