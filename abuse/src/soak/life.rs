@@ -26,7 +26,7 @@ use crate::{
 /// Members of a topic.
 const TOPIC_MEMBERS: u64 = 10;
 /// Names that come and go with one deed.
-const NAMES: u64 = 14;
+const NAMES: u64 = 16;
 /// Less than half of what a client may be silent.
 const HEARTBEAT: Duration = Duration::from_secs(25);
 

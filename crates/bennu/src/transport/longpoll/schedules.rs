@@ -228,7 +228,8 @@ fn two_polls_at_once_lose_nothing_and_neither_sleeps_for_ever() {
     });
 }
 
-/// Polls until everything is heard, which ends the session, or so many times.
+/// Polls until everything is heard, which ends the session, or so many times. Nobody is scheduled while the standard
+/// library's lock is held.
 fn hear(session: &Arc<Session>, fate: Fate, heard: &Mutex<BTreeSet<String>>, polls_max: usize) {
     block_on(async {
         for _ in 0..polls_max {
@@ -236,10 +237,13 @@ fn hear(session: &Arc<Session>, fate: Fate, heard: &Mutex<BTreeSet<String>>, pol
             if read.is_none() && session.conn.is_closing() {
                 return;
             }
-            let mut heard = heard.lock().unwrap();
-            // An answer that another poll takes over may have been read, and comes twice.
-            heard.extend(read.into_iter().flatten());
-            if heard.len() == TEXTS.concat().len() {
+            let all = {
+                let mut heard = heard.lock().unwrap();
+                // An answer that another poll takes over may have been read, and comes twice.
+                heard.extend(read.into_iter().flatten());
+                heard.len() == TEXTS.concat().len()
+            };
+            if all {
                 session.conn.close(Close::new(1001, "disconnected"));
             }
         }
