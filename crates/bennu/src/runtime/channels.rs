@@ -7,15 +7,15 @@ use std::{
 };
 
 use bennu_pubsub::Subscription;
-use bennu_wire::{Action, Bucket, ChannelId, Frame, Limits, Payload, Ref, Session, Topic};
+use bennu_wire::{Action, ChannelId, Frame, Limits, Payload, Ref, Session, Topic};
 use futures_util::{
     StreamExt,
     future::{AbortHandle, Abortable},
-    stream::FuturesUnordered,
 };
 
 use super::{
     Close, Conn, Driver, Mail, SOCKET_ID, TOO_MANY_EVENTS,
+    busy::Busy,
     live::{Job, Live, Place, Ran, Request},
     running::{Panicked, Run, Running, caught, discard, poll},
     slot::{More, Slot, Stage},
@@ -38,41 +38,8 @@ pub(crate) struct Channels<S: Socket> {
     id: Option<Box<Subscription>>,
 }
 
-/// What an idle connection doesn't have.
-struct Busy<S> {
-    /// Callbacks that didn't end at once.
-    running: FuturesUnordered<Abortable<Running<S>>>,
-    /// How often the client may still send, where there is a limit.
-    bucket: Bucket,
-    /// Payload bytes of the events that wait for busy channels, as far as they can be counted.
-    queued_bytes: u32,
-    /// Set when the connection ends.
-    ending: Option<Reason>,
-}
-
-impl<S> Busy<S> {
-    /// Whether there is anything in it that matters.
-    fn is_idle(&self) -> bool {
-        self.running.is_empty()
-            && self.bucket == Bucket::default()
-            && self.queued_bytes == 0
-            && self.ending.is_none()
-    }
-}
-
 /// Up to so many slots the storage grows one by one, then by an eighth: most connections join a few topics and stay.
 const GROWN_ONE_BY_ONE: usize = 32;
-
-impl<S> Default for Busy<S> {
-    fn default() -> Self {
-        Self {
-            running: FuturesUnordered::new(),
-            bucket: Bucket::default(),
-            queued_bytes: 0,
-            ending: None,
-        }
-    }
-}
 
 /// A channel and what it has to do next.
 type Work<S> = (Box<dyn Live<S>>, Job);
