@@ -82,18 +82,20 @@ impl Default for Limits {
 pub struct Session {
     channels: Channels,
     actions: Actions,
-    /// What waited for joins that are decided now, to be taken once more.
-    #[expect(
-        clippy::box_collection,
-        reason = "a pointer costs an idle connection less"
-    )]
-    replay: Option<Box<VecDeque<Message>>>,
-    /// What all the joining channels' queues hold together.
-    load: Load,
+    waiting: Option<Box<Waiting>>,
     limits: Load,
     channels_max: u16,
     joining_channels_max: u16,
     next_id: u32,
+}
+
+/// What there is only where messages came for a topic while it was being joined.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// What all the joining channels' queues and `replay` hold together.
+    load: Load,
+    /// What waited for joins that are decided now, to be taken once more.
+    replay: VecDeque<Message>,
 }
 
 /// What a message finds under its topic.
@@ -137,8 +139,7 @@ impl Session {
         Self {
             channels: Channels::default(),
             actions: Actions::default(),
-            replay: None,
-            load: Load::default(),
+            waiting: None,
             limits: Load {
                 messages: clamp(limits.joining_messages_max),
                 bytes: clamp(limits.joining_bytes_max),
@@ -166,16 +167,18 @@ impl Session {
                 self.actions.reply(Ref::NULL, message, OK, Payload::empty());
             }
             // It isn't known yet what this means.
-            (_, Found::Joining(channel)) => match self.load.add(&message, self.limits) {
-                Ok(()) => channel.queue(message),
-                Err(()) if event == PHX_JOIN || event == PHX_LEAVE => {
-                    self.actions.push(Action::Close {
-                        code: 1008,
-                        reason: TOO_MANY_QUEUED,
-                    });
+            (_, Found::Joining(channel)) => {
+                match load(&mut self.waiting).add(&message, self.limits) {
+                    Ok(()) => channel.queue(message),
+                    Err(()) if event == PHX_JOIN || event == PHX_LEAVE => {
+                        self.actions.push(Action::Close {
+                            code: 1008,
+                            reason: TOO_MANY_QUEUED,
+                        });
+                    }
+                    Err(()) => self.actions.decline(message, TOO_MANY_QUEUED),
                 }
-                Err(()) => self.actions.decline(message, TOO_MANY_QUEUED),
-            },
+            }
             (PHX_JOIN, Found::Joined { .. } | Found::Leaving(_)) if !joinable => {
                 self.actions.decline(message, TOO_MANY_JOINING);
             }
@@ -225,10 +228,8 @@ impl Session {
                 },
             ) => {
                 // As nearly always; the others take a way that allocates.
-                return Some(Action::Deliver {
-                    id: channel.id,
-                    message,
-                });
+                let id = channel.id;
+                return Some(Action::Deliver { id, message });
             }
         }
         self.actions.pop()
@@ -325,11 +326,14 @@ impl Session {
             if let Some(action) = self.actions.pop() {
                 return Some(action);
             }
-            let Some(message) = self.replay.as_mut()?.pop_front() else {
-                self.replay = None;
+            let waiting = self.waiting.as_mut()?;
+            let Some(message) = waiting.replay.pop_front() else {
+                if waiting.load == Load::default() {
+                    self.waiting = None;
+                }
                 return None;
             };
-            self.load.remove(&message);
+            waiting.load.remove(&message);
             // A topic that was routed once is routed again.
             if let Some(action) = self.receive(message, |_| true) {
                 return Some(action);
@@ -391,7 +395,7 @@ impl Session {
 
     fn replay(&mut self, queue: VecDeque<Message>) {
         if !queue.is_empty() {
-            self.replay.get_or_insert_default().extend(queue);
+            self.waiting.get_or_insert_default().replay.extend(queue);
         }
     }
 
@@ -417,6 +421,10 @@ impl Session {
         self.actions.join(&channel, message);
         self.channels.insert(channel);
     }
+}
+
+fn load(waiting: &mut Option<Box<Waiting>>) -> &mut Load {
+    &mut waiting.get_or_insert_default().load
 }
 
 /// Four thousand million joins over one connection, and its numbers have run out: the client may come again.
@@ -485,7 +493,7 @@ mod tests {
 
     #[test]
     fn an_idle_session_is_small() {
-        assert_eq!((size_of::<Session>(), Session::CHANNEL_BYTES), (64, 48));
+        assert_eq!((size_of::<Session>(), Session::CHANNEL_BYTES), (56, 48));
         let mut session = Session::new(Limits::default());
         for n in 1..=3 {
             let Some(Action::Join { id, .. }) =
