@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_nats::{Client, Event, PublishErrorKind, RequestErrorKind};
-use bennu_pubsub::{BusHub, BusQueue, Subject, SubjectNames};
+use bennu_pubsub::{BusHub, BusQueue, PerPartition, Subject, SubjectNames};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::{
@@ -24,7 +24,9 @@ pub(crate) struct Connection {
     pub(crate) names: SubjectNames,
     pub(crate) options: NatsOptions,
     pub(crate) hub: BusHub,
-    pub(crate) queue: BusQueue<async_nats::Subject>,
+    /// What partitions are called, made once.
+    partitions: PerPartition<async_nats::Subject>,
+    pub(crate) queue: BusQueue<Subject>,
     interest: Mutex<Interest>,
     wake: Notify,
     state: watch::Sender<State>,
@@ -46,6 +48,7 @@ impl Connection {
         Self {
             names,
             hub: BusHub::default(),
+            partitions: PerPartition::new(),
             queue: BusQueue::new(options.queue_messages_max, options.queue_bytes_max),
             options,
             interest: Mutex::default(),
@@ -57,6 +60,14 @@ impl Connection {
 
     pub(crate) fn interest(&self) -> MutexGuard<'_, Interest> {
         self.interest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn name(&self, subject: &Subject) -> async_nats::Subject {
+        let make = || self.names.name(subject).into();
+        match subject {
+            Subject::Partition(number) => self.partitions.get_or_make(*number, make).clone(),
+            Subject::Node(_) | Subject::Gossip => make(),
+        }
     }
 
     /// Interest has changed.
@@ -92,12 +103,17 @@ impl Connection {
         });
         self.interest().away();
         self.queue.close();
+        let why = match why {
+            Event::ClientError(error) => error.to_string(),
+            why => format!("nats: {why}"),
+        };
         if announced {
-            tracing::warn!(%why, "lost the connection to NATS");
+            tracing::warn!(why, "lost the connection to NATS");
             self.hub.turned(false);
         } else {
-            tracing::debug!(%why, "there is no connection to NATS");
+            tracing::debug!(why, "there is no connection to NATS");
         }
+        self.hub.failed(why);
     }
 
     /// Subscribes to what is wanted, and tells when all of it holds, until the end.
@@ -105,7 +121,7 @@ impl Connection {
         loop {
             let changes = self.interest().changes();
             for subject in &changes {
-                let Ok(mut messages) = client.subscribe(self.names.name(subject)).await else {
+                let Ok(mut messages) = client.subscribe(self.name(subject)).await else {
                     // The client has ended.
                     return;
                 };
@@ -203,7 +219,7 @@ impl Connection {
         }
     }
 
-    async fn send(&self, client: &Client, messages: Vec<(async_nats::Subject, Bytes)>) {
+    async fn send(&self, client: &Client, messages: Vec<(Subject, Bytes)>) {
         let count = messages.len();
         let mut state = self.state.subscribe();
         let epoch = state.borrow_and_update().epoch;
@@ -211,7 +227,7 @@ impl Connection {
             let mut refused = 0;
             for (subject, message) in messages {
                 let bytes = message.len();
-                match client.publish(subject, message).await {
+                match client.publish(self.name(&subject), message).await {
                     Ok(()) => {}
                     Err(error) if error.kind() == PublishErrorKind::Send => return None,
                     Err(error) => {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use bennu_pubsub::{Backoff, BusHub, BusQueue, Registration, SubjectNames};
+use bennu_pubsub::{Backoff, BusHub, BusQueue, Registration, Subject};
 use bytes::Bytes;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError,
@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     RedisOptions,
     channels::{Change, Channels},
+    names::Names,
 };
 
 /// What goes to the server in one piece, at most. One message may be longer.
@@ -40,10 +41,10 @@ pub(crate) struct Shard {
     pub(crate) name: String,
     client: Client,
     flavour: Flavour,
-    names: SubjectNames,
+    names: Arc<Names>,
     options: RedisOptions,
     hub: Arc<BusHub>,
-    pub(crate) queue: BusQueue<Arc<str>>,
+    pub(crate) queue: BusQueue<Subject>,
     channels: Mutex<Channels>,
     wake: Notify,
     ending: watch::Sender<bool>,
@@ -67,7 +68,7 @@ impl Shard {
     pub(crate) fn new(
         info: ConnectionInfo,
         flavour: Flavour,
-        names: SubjectNames,
+        names: Arc<Names>,
         options: RedisOptions,
         hub: Arc<BusHub>,
         moved: Arc<Notify>,
@@ -90,8 +91,8 @@ impl Shard {
         })
     }
 
-    pub(crate) fn publish(&self, channel: Arc<str>, message: Bytes) {
-        self.queue.push(channel, message);
+    pub(crate) fn publish(&self, subject: &Subject, message: Bytes) {
+        self.queue.push(subject.clone(), message);
     }
 
     pub(crate) fn want(&self, channel: &Arc<str>) -> Registration {
@@ -143,6 +144,7 @@ impl Shard {
                 }
                 Err(error) => {
                     self.channels().away();
+                    self.hub.failed(format!("{}: {error}", self.name));
                     tracing::warn!(server = self.name, %error, "failed to connect to Redis");
                     self.moved.notify_one();
                 }
@@ -157,6 +159,15 @@ impl Shard {
     }
 
     fn lost(&self, why: &Broken) {
+        match why {
+            Broken::Redis(error) | Broken::Refused(error) => {
+                self.hub.failed(format!("{}: {error}", self.name));
+            }
+            Broken::Gone => self
+                .hub
+                .failed(format!("{}: the connection was lost", self.name)),
+            Broken::Moved => {}
+        }
         match why {
             Broken::Redis(error) => {
                 tracing::warn!(server = self.name, %error, "lost the connection to Redis");
@@ -203,9 +214,7 @@ impl Shard {
                 let mut data = data.into_iter();
                 if let (Some(Value::BulkString(name)), Some(Value::BulkString(message))) =
                     (data.next(), data.next())
-                    && let Some(subject) = str::from_utf8(&name)
-                        .ok()
-                        .and_then(|it| self.names.subject(it))
+                    && let Some(subject) = self.names.subject(&name)
                 {
                     self.hub.receive(&subject, message.into());
                 }
@@ -292,11 +301,11 @@ impl Served<'_> {
         &self,
         connection: &mut MultiplexedConnection,
         changes: &[Change],
-        messages: &[(Arc<str>, Bytes)],
+        messages: &[(Subject, Bytes)],
         broken: &Notify,
     ) -> Result<(), Broken> {
         let shard = self.shard;
-        let pipeline = pipeline(shard.flavour, changes, messages);
+        let pipeline = pipeline(shard, changes, messages);
         let count = changes.len() + messages.len();
         // What is under way when the connection breaks may have arrived or not. Sent again it might arrive twice.
         let mut lost = Lost {
@@ -344,7 +353,7 @@ impl Drop for Served<'_> {
 
 /// Messages that are under way.
 struct Lost<'a> {
-    queue: &'a BusQueue<Arc<str>>,
+    queue: &'a BusQueue<Subject>,
     count: usize,
 }
 
@@ -354,12 +363,8 @@ impl Drop for Lost<'_> {
     }
 }
 
-fn pipeline(
-    flavour: Flavour,
-    changes: &[Change],
-    messages: &[(Arc<str>, Bytes)],
-) -> redis::Pipeline {
-    let (subscribe, unsubscribe, publish) = match flavour {
+fn pipeline(shard: &Shard, changes: &[Change], messages: &[(Subject, Bytes)]) -> redis::Pipeline {
+    let (subscribe, unsubscribe, publish) = match shard.flavour {
         Flavour::Plain => ("SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH"),
         Flavour::Sharded => ("SSUBSCRIBE", "SUNSUBSCRIBE", "SPUBLISH"),
     };
@@ -370,8 +375,12 @@ fn pipeline(
             Change::Unsubscribe(name) => pipeline.cmd(unsubscribe).arg(&**name),
         };
     }
-    for (name, message) in messages {
-        pipeline.cmd(publish).arg(&**name).arg(&**message);
+    for (subject, message) in messages {
+        let name = shard.names.name(subject);
+        let bytes = publish.len() + name.text.len() + message.len();
+        let mut command = redis::Cmd::with_capacity(3, bytes);
+        command.arg(publish).arg(&*name.text).arg(&**message);
+        pipeline.add_command(command);
     }
     pipeline
 }
