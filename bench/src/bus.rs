@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::{
-    Plan, Result, child, presence_nodes,
+    Plan, Result, child,
+    control::cpu_ns,
+    presence_nodes,
     table::{Table, median},
 };
 use bare::Bare;
@@ -80,6 +82,8 @@ struct Rates {
 #[derive(Debug, Serialize, Deserialize)]
 struct Rate {
     a_second: f64,
+    /// Of this process: who publishes and who hears, without the broker.
+    cpu_us: f64,
     p50_us: f64,
     p99_us: f64,
 }
@@ -112,7 +116,8 @@ pub(crate) const THREADS: &str = "2";
 fn rates(plan: &Plan) -> Result<Table> {
     let columns = [
         "a second",
-        "ratio to it",
+        "ratio to bare",
+        "CPU us",
         "p50 us, one at a time",
         "p99 us",
         "added at p50",
@@ -134,6 +139,7 @@ fn rates(plan: &Plan) -> Result<Table> {
             &[
                 of(|it| it.bare.a_second),
                 Some(1.0),
+                of(|it| it.bare.cpu_us),
                 of(|it| it.bare.p50_us),
                 of(|it| it.bare.p99_us),
                 None,
@@ -144,6 +150,7 @@ fn rates(plan: &Plan) -> Result<Table> {
             &[
                 of(|it| it.bus.a_second),
                 of(|it| it.bus.a_second / it.bare.a_second),
+                of(|it| it.bus.cpu_us),
                 of(|it| it.bus.p50_us),
                 of(|it| it.bus.p99_us),
                 of(|it| it.bus.p50_us - it.bare.p50_us),
@@ -173,19 +180,17 @@ fn topics(plan: &Plan) -> Result<Table> {
 /// What the process for one turn does, in a runtime.
 async fn measure(kind: Kind, url: String, messages: usize, round_trips: usize) -> Result<Rates> {
     let posts = nodes::posts()?;
+    // One after the other: both would hear what either publishes.
     let bare = Bare::connect(kind, &url, &posts).await?;
+    bare.measure(messages / 10, 1).await?;
+    let rate = bare.measure(messages, round_trips).await?;
+    drop(bare);
     let nodes = Nodes::connect(kind, &url, posts).await?;
-    // Both are warm before either is measured.
-    for count in [messages / 10, messages] {
-        let rates = Rates {
-            bare: bare.measure(count, round_trips).await?,
-            bus: nodes.measure(count, round_trips).await?,
-        };
-        if count == messages {
-            return Ok(rates);
-        }
-    }
-    Err("nothing was measured".into())
+    nodes.measure(messages / 10, 1).await?;
+    Ok(Rates {
+        bare: rate,
+        bus: nodes.measure(messages, round_trips).await?,
+    })
 }
 
 /// Messages that arrived, and who waits for one.
@@ -225,7 +230,7 @@ trait Way {
     async fn measure(&self, messages: usize, round_trips: usize) -> Result<Rate> {
         let heard = self.heard();
         heard.count.store(0, Ordering::Relaxed);
-        let start = Instant::now();
+        let (cpu, start) = (cpu_ns()?, Instant::now());
         let mut sent = 0;
         while sent < messages {
             let count = BATCH.min(messages - sent);
@@ -235,6 +240,7 @@ trait Way {
         }
         heard.all_but(sent, 0).await?;
         let took = start.elapsed();
+        let cpu_us = (cpu_ns()? - cpu) as f64 / 1e3 / messages as f64;
 
         let mut times = Vec::with_capacity(round_trips);
         for _ in 0..round_trips {
@@ -251,6 +257,7 @@ trait Way {
         let at = |share: usize| times.get(times.len() * share / 100).copied();
         Ok(Rate {
             a_second: messages as f64 / took.as_secs_f64(),
+            cpu_us,
             p50_us: at(50).unwrap_or_default(),
             p99_us: at(99).unwrap_or_default(),
         })

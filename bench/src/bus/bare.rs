@@ -8,12 +8,12 @@ use std::sync::{
 use bennu::Bytes;
 use futures_util::StreamExt;
 use redis::{
-    AsyncConnectionConfig, PushInfo, PushKind,
+    AsyncConnectionConfig, IntoConnectionInfo, PushInfo, PushKind,
     aio::{ConnectionLike, MultiplexedConnection},
 };
 use tokio::task::JoinSet;
 
-use super::{Heard, Kind, Way, nodes::Post};
+use super::{Heard, Kind, PATIENCE, Way, nodes::Post};
 use crate::Result;
 
 pub(super) enum Bare {
@@ -49,9 +49,12 @@ impl Bare {
 
 async fn redis(url: &str, messages: Vec<(String, Bytes)>, heard: Arc<Heard>) -> Result<Bare> {
     // As the bus does it: one protocol, one kind of connection, pipelines.
-    let client = redis::Client::open(format!("{url}?protocol=resp3"))?;
+    let info = format!("{url}?protocol=resp3").into_connection_info()?;
+    let tcp = info.tcp_settings().clone().set_nodelay(true);
+    let client = redis::Client::open(info.set_tcp_settings(tcp))?;
     let count = heard.clone();
-    let config = AsyncConnectionConfig::new().set_push_sender(move |push: PushInfo| {
+    let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    let config = patient.clone().set_push_sender(move |push: PushInfo| {
         if push.kind == PushKind::Message {
             count.add();
         }
@@ -66,7 +69,9 @@ async fn redis(url: &str, messages: Vec<(String, Bytes)>, heard: Arc<Heard>) -> 
     Ok(Bare::Redis {
         messages,
         next: AtomicUsize::new(0),
-        publisher: client.get_multiplexed_async_connection().await?,
+        publisher: client
+            .get_multiplexed_async_connection_with_config(&patient)
+            .await?,
         _subscriber: subscriber,
         heard,
     })
