@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_nats::{Client, Event, PublishErrorKind, RequestErrorKind};
-use bennu_pubsub::{BusHub, BusQueue, PerPartition, Subject, SubjectNames};
+use bennu_pubsub::{BusHub, BusQueue, Parcel, PerPartition, Subject, SubjectNames};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::{
@@ -19,6 +19,8 @@ use crate::{NatsOptions, interest::Interest};
 /// What is handed over in one piece, at most. One message may be longer.
 const BATCH_MESSAGES_MAX: usize = 1024;
 const BATCH_BYTES_MAX: usize = 1 << 20;
+/// How long messages to one subject become when they are put together.
+const PARCEL_BYTES_MAX: usize = 32 * 1024;
 
 pub(crate) struct Connection {
     pub(crate) names: SubjectNames,
@@ -221,18 +223,21 @@ impl Connection {
 
     async fn send(&self, client: &Client, messages: Vec<(Subject, Bytes)>) {
         let count = messages.len();
+        // A server that takes less than that is asked for less.
+        let bytes_max = client.server_info().max_payload;
+        let parcels = Parcel::pack(messages, PARCEL_BYTES_MAX.min(bytes_max));
         let mut state = self.state.subscribe();
         let epoch = state.borrow_and_update().epoch;
         let send = async {
             let mut refused = 0;
-            for (subject, message) in messages {
-                let bytes = message.len();
-                match client.publish(self.name(&subject), message).await {
+            for parcel in parcels {
+                let bytes = parcel.bytes.len();
+                match client.publish(self.name(&parcel.to), parcel.bytes).await {
                     Ok(()) => {}
                     Err(error) if error.kind() == PublishErrorKind::Send => return None,
                     Err(error) => {
                         tracing::warn!(%error, bytes, "a message for other nodes can't be sent");
-                        refused += 1;
+                        refused += parcel.messages;
                     }
                 }
             }

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::{AdapterHealth, Link, Subject};
+use crate::{AdapterHealth, Link, Subject, parcel::unpack};
 
 /// What the connections of an [`Adapter`](crate::Adapter) count, and whether all of them are there. For those who write
 /// adapters.
@@ -75,11 +75,11 @@ impl BusHub {
         state.is_connected()
     }
 
-    /// Hands over a message that came.
+    /// Hands over what came: a message, or the messages of a [`Parcel`](crate::Parcel).
     pub fn receive(&self, subject: &Subject, message: Bytes) {
         if let Some(link) = self.link.get() {
-            self.received.fetch_add(1, Ordering::Relaxed);
-            link.receive(subject, message);
+            let count = unpack(message, |message| link.receive(subject, message));
+            self.received.fetch_add(count as u64, Ordering::Relaxed);
         }
     }
 

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use bennu_pubsub::{Backoff, BusHub, BusQueue, Registration, Subject};
+use bennu_pubsub::{Backoff, BusHub, BusQueue, Parcel, Registration, Subject};
 use bytes::Bytes;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError,
@@ -26,6 +26,8 @@ use crate::{
 /// What goes to the server in one piece, at most. One message may be longer.
 const BATCH_MESSAGES_MAX: usize = 1024;
 const BATCH_BYTES_MAX: usize = 1 << 20;
+/// How long messages to one subject become when they are put together.
+const PARCEL_BYTES_MAX: usize = 32 * 1024;
 /// How long a server may take to let us in.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -264,7 +266,8 @@ impl Served<'_> {
             }
             let messages = shard.queue.take(BATCH_MESSAGES_MAX, BATCH_BYTES_MAX);
             if !changes.is_empty() || !messages.is_empty() {
-                self.send(&mut connection, &changes, &messages, broken)
+                let parcels = Parcel::pack(messages, PARCEL_BYTES_MAX);
+                self.send(&mut connection, &changes, &parcels, broken)
                     .await?;
                 continue;
             }
@@ -303,16 +306,17 @@ impl Served<'_> {
         &self,
         connection: &mut MultiplexedConnection,
         changes: &[Change],
-        messages: &[(Subject, Bytes)],
+        parcels: &[Parcel<Subject>],
         broken: &Notify,
     ) -> Result<(), Broken> {
         let shard = self.shard;
-        let pipeline = pipeline(shard, changes, messages);
-        let count = changes.len() + messages.len();
+        let pipeline = pipeline(shard, changes, parcels);
+        let count = changes.len() + parcels.len();
+        let messages: usize = parcels.iter().map(|it| it.messages).sum();
         // What is under way when the connection breaks may have arrived or not. Sent again it might arrive twice.
         let mut lost = Lost {
             queue: &shard.queue,
-            count: messages.len(),
+            count: messages,
         };
         let answers = tokio::select! {
             answers = connection.req_packed_commands(&pipeline, 0, count) => answers.map_err(Broken::Redis)?,
@@ -327,13 +331,13 @@ impl Served<'_> {
             }
         }
         lost.count = 0;
-        for answer in answers {
+        for (answer, parcel) in answers.zip(parcels) {
             if let Value::ServerError(error) = answer {
-                lost.count += 1;
+                lost.count += parcel.messages;
                 refused = Some(error);
             }
         }
-        shard.hub.count_published(messages.len() - lost.count);
+        shard.hub.count_published(messages - lost.count);
         match refused {
             None => Ok(()),
             Some(error) if error.code() == "MOVED" => Err(Broken::Moved),
@@ -365,23 +369,23 @@ impl Drop for Lost<'_> {
     }
 }
 
-fn pipeline(shard: &Shard, changes: &[Change], messages: &[(Subject, Bytes)]) -> redis::Pipeline {
+fn pipeline(shard: &Shard, changes: &[Change], parcels: &[Parcel<Subject>]) -> redis::Pipeline {
     let (subscribe, unsubscribe, publish) = match shard.flavour {
         Flavour::Plain => ("SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH"),
         Flavour::Sharded => ("SSUBSCRIBE", "SUNSUBSCRIBE", "SPUBLISH"),
     };
-    let mut pipeline = redis::Pipeline::with_capacity(changes.len() + messages.len());
+    let mut pipeline = redis::Pipeline::with_capacity(changes.len() + parcels.len());
     for change in changes {
         match change {
             Change::Subscribe(name) => pipeline.cmd(subscribe).arg(&**name),
             Change::Unsubscribe(name) => pipeline.cmd(unsubscribe).arg(&**name),
         };
     }
-    for (subject, message) in messages {
-        let name = shard.names.name(subject);
-        let bytes = publish.len() + name.text.len() + message.len();
+    for parcel in parcels {
+        let name = shard.names.name(&parcel.to);
+        let bytes = publish.len() + name.text.len() + parcel.bytes.len();
         let mut command = redis::Cmd::with_capacity(3, bytes);
-        command.arg(publish).arg(&*name.text).arg(&**message);
+        command.arg(publish).arg(&*name.text).arg(&*parcel.bytes);
         pipeline.add_command(command);
     }
     pipeline
