@@ -156,6 +156,9 @@ fn main() -> Result<()> {
     }
 }
 
+/// Gives more than one table.
+type Scenario = fn(&Plan) -> Result<Vec<table::Table>>;
+
 /// Prints the tables of one section, or of all.
 fn measure(part: Option<&Part>, plan: &Plan, json: Option<PathBuf>) -> Result<()> {
     let sections: &[fn(&Plan) -> Result<table::Table>] = match part {
@@ -172,7 +175,7 @@ fn measure(part: Option<&Part>, plan: &Plan, json: Option<PathBuf>) -> Result<()
             replay::run,
         ],
     };
-    let more: &[fn(&Plan) -> Result<Vec<table::Table>>] = match part {
+    let more: &[Scenario] = match part {
         Some(Part::Bus) => &[bus::run],
         Some(Part::PresenceNodes) => &[presence_nodes::run],
         Some(_) => &[],

@@ -41,17 +41,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Measured {
     /// From the first entry tracked until a node that was there lists all.
-    spreading_secs: f64,
+    spreading_ms: f64,
     /// From its beginning until a node that comes later lists all.
-    catching_up_secs: f64,
+    catching_up_ms: f64,
     /// Of each node, while nothing changes.
     quiet_bytes_a_second: f64,
 }
 
 pub(crate) fn run(plan: &Plan) -> Result<Vec<Table>> {
     let columns = [
-        "s until another node lists all",
-        "s until a new node does",
+        "ms until another node lists all",
+        "ms until a new node does",
         "bytes/s of a quiet node",
     ];
     let mut table = Table::new(TITLE, &columns);
@@ -72,8 +72,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Table>> {
         table.row(
             format!("{entries} entries"),
             &[
-                some.then_some(measured.spreading_secs),
-                some.then_some(measured.catching_up_secs),
+                some.then_some(measured.spreading_ms),
+                some.then_some(measured.catching_up_ms),
                 Some(measured.quiet_bytes_a_second),
             ],
         );
@@ -90,12 +90,12 @@ pub(crate) async fn measure(url: String, entries: usize, beats: u32) -> Result<M
     let start = Instant::now();
     let members = here.track(entries)?;
     there.lists(entries).await?;
-    let spreading_secs = start.elapsed().as_secs_f64();
+    let spreading_ms = start.elapsed().as_secs_f64() * 1e3;
 
     let start = Instant::now();
     let late = Node::begin(&url, "web-3")?;
     late.lists(entries).await?;
-    let catching_up_secs = start.elapsed().as_secs_f64();
+    let catching_up_ms = start.elapsed().as_secs_f64() * 1e3;
 
     // What was asked for is answered by now, and what follows is heartbeats.
     sleep(HEARTBEAT * 2).await;
@@ -106,8 +106,8 @@ pub(crate) async fn measure(url: String, entries: usize, beats: u32) -> Result<M
     let bytes = (said() - before) as f64 / start.elapsed().as_secs_f64();
     drop(members);
     Ok(Measured {
-        spreading_secs,
-        catching_up_secs,
+        spreading_ms,
+        catching_up_ms,
         quiet_bytes_a_second: bytes / nodes.len() as f64,
     })
 }

@@ -103,10 +103,7 @@ pub(crate) fn unpack(bytes: Bytes, mut each: impl FnMut(Bytes)) -> usize {
         return 1;
     };
     let mut count = 0;
-    loop {
-        let Some((length, after)) = rest.split_first_chunk::<LENGTH_BYTES>() else {
-            break;
-        };
+    while let Some((length, after)) = rest.split_first_chunk::<LENGTH_BYTES>() {
         let length = u32::from_be_bytes(*length);
         let taken = usize::try_from(length).ok();
         let Some((message, after)) = taken.and_then(|it| after.split_at_checked(it)) else {
