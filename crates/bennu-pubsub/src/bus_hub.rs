@@ -78,8 +78,10 @@ impl BusHub {
     /// Hands over what came: a message, or the messages of a [`Parcel`](crate::Parcel).
     pub fn receive(&self, subject: &Subject, message: Bytes) {
         if let Some(link) = self.link.get() {
-            let count = unpack(message, |message| link.receive(subject, message));
-            self.received.fetch_add(count as u64, Ordering::Relaxed);
+            unpack(message, |message| {
+                self.received.fetch_add(1, Ordering::Relaxed);
+                link.receive(subject, message);
+            });
         }
     }
 

@@ -15,6 +15,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 /// No message of a [`Cluster`](crate::Cluster) begins with it: those begin with their version.
 const MARK: u8 = 0xbe;
 const LENGTH_BYTES: usize = 4;
+/// No parcel of several messages is longer. All nodes of all releases must agree on it.
+const PARCEL_BYTES_MAX: usize = 64 * 1024;
 /// What goes over the bus in one piece. For those who write adapters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parcel<S> {
@@ -27,8 +29,9 @@ pub struct Parcel<S> {
 }
 
 impl<S: Clone + Eq + Hash> Parcel<S> {
-    /// Puts messages to the same subject together, up to so many bytes; a longer message goes alone. The order of those
-    /// to one subject is kept. 32 KiB is a good limit: well below what brokers take, and one that is lost is no great loss.
+    /// Puts messages to the same subject together, up to so many bytes and never more than 64 KiB; a longer message goes
+    /// alone. The order of those to one subject is kept. 32 KiB is a good limit: well below what brokers take, and one
+    /// that is lost is no great loss.
     ///
     /// ```
     /// use bennu_pubsub::Parcel;
@@ -40,6 +43,7 @@ impl<S: Clone + Eq + Hash> Parcel<S> {
     /// ```
     #[must_use]
     pub fn pack(messages: Vec<(S, Bytes)>, bytes_max: usize) -> Vec<Self> {
+        let bytes_max = bytes_max.min(PARCEL_BYTES_MAX);
         let mut parcels: Vec<Open<S>> = Vec::new();
         // The newest parcel to each subject.
         let mut newest: HashMap<S, usize> = HashMap::new();
@@ -95,30 +99,32 @@ impl<S> Open<S> {
     }
 }
 
-/// Takes a message of the bus apart, and says how many there were in it. What begins as a parcel and is none is handed
-/// over as it came, from where it makes no sense on: whoever gets it says so.
-pub(crate) fn unpack(bytes: Bytes, mut each: impl FnMut(Bytes)) -> usize {
+/// Takes a message of the bus apart. What begins as a parcel and is none is handed over as it came, from where it makes no
+/// sense on: whoever gets it says so.
+pub(crate) fn unpack(bytes: Bytes, mut each: impl FnMut(Bytes)) {
     let Some((&MARK, mut rest)) = bytes.split_first() else {
-        each(bytes);
-        return 1;
+        return each(bytes);
     };
-    let mut count = 0;
+    let mut is_first = true;
     while let Some((length, after)) = rest.split_first_chunk::<LENGTH_BYTES>() {
-        let length = u32::from_be_bytes(*length);
-        let taken = usize::try_from(length).ok();
-        let Some((message, after)) = taken.and_then(|it| after.split_at_checked(it)) else {
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok();
+        let Some((message, after)) = length.and_then(|it| after.split_at_checked(it)) else {
             break;
         };
+        // Millions of empty ones would keep us busy for long.
+        if !after.is_empty() && bytes.len() > PARCEL_BYTES_MAX {
+            break;
+        }
         // A copy: who keeps one message for long shouldn't keep all of them.
         each(Bytes::copy_from_slice(message));
-        count += 1;
+        is_first = false;
         rest = after;
     }
-    if !rest.is_empty() || count == 0 {
-        each(bytes.slice(bytes.len() - rest.len() - usize::from(count == 0)..));
-        count += 1;
+    if is_first {
+        each(bytes);
+    } else if !rest.is_empty() {
+        each(Bytes::copy_from_slice(rest));
     }
-    count
 }
 
 #[cfg(test)]
@@ -190,6 +196,12 @@ mod tests {
         check(b"\xbe\xff\xff\xff\xffhi", &[b"\xbe\xff\xff\xff\xffhi"]);
         check(b"\xbe\0\0\0\x02hi\0\0", &[b"hi", b"\0\0"]);
         check(b"\xbe\0\0\0\x02hi\0\0\0\x02x", &[b"hi", b"\0\0\0\x02x"]);
+        let empty = [&[MARK][..], &vec![0; PARCEL_BYTES_MAX]].concat();
+        check(&empty, &[&empty]);
+        assert_eq!(
+            messages(&empty[..PARCEL_BYTES_MAX - 3]).len(),
+            PARCEL_BYTES_MAX / 4 - 1
+        );
         for end in 0..GOLDEN.len() {
             let all: usize = messages(&GOLDEN[..end]).iter().map(Vec::len).sum();
             assert!(all <= end);

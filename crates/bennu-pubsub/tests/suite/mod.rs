@@ -251,6 +251,9 @@ pub(crate) async fn many_messages_of_many_senders_arrive_once_and_in_order(bus: 
         };
         assert_eq!(n, expected, "of sender {sender} in partition {partition}");
     }
+    // Whatever was put together on the way, messages are counted.
+    let received = ada.adapter.health().received;
+    assert_eq!(received, u64::from(SENDERS) * u64::from(EACH));
     for sender in senders {
         assert_eq!(sender.await.unwrap().adapter.health().lost, 0);
     }
