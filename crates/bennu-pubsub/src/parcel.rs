@@ -144,10 +144,9 @@ mod tests {
 
     fn messages(bytes: &[u8]) -> Vec<Vec<u8>> {
         let mut messages = Vec::new();
-        let count = unpack(Bytes::copy_from_slice(bytes), |it| {
+        unpack(Bytes::copy_from_slice(bytes), |it| {
             messages.push(it.to_vec())
         });
-        assert_eq!(count, messages.len());
         messages
     }
 
