@@ -57,10 +57,7 @@ impl Chat {
     /// # }
     /// ```
     #[must_use]
-    pub fn with(
-        prefix: &str,
-        set_up: impl FnOnce(Endpoint<Rooms>) -> Endpoint<Rooms>,
-    ) -> Self {
+    pub fn with(prefix: &str, set_up: impl FnOnce(Endpoint<Rooms>) -> Endpoint<Rooms>) -> Self {
         let prefix = prefix.trim_end_matches('/').to_owned();
         let options = SocketOptions::new().longpoll(LongPoll::default());
         let endpoint = set_up(Endpoint::new(Rooms::default()))

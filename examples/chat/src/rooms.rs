@@ -31,8 +31,8 @@ pub struct Rooms(Mutex<HashMap<String, Memory>>);
 struct Memory {
     history: VecDeque<Arc<Said>>,
     members: usize,
-    /// What listens to other nodes, if there are some.
-    ear: Option<Ear>,
+    /// What listens to other nodes, if there are some, while the room is remembered.
+    _ear: Option<Ear>,
 }
 
 /// A task that ends with this.
@@ -140,7 +140,7 @@ impl Rooms {
                 Ear(task.abort_handle())
             });
             Memory {
-                ear,
+                _ear: ear,
                 ..Memory::default()
             }
         })

@@ -1,5 +1,7 @@
 //! The chat, as its page uses it.
 
+use std::time::Duration;
+
 use bennu::{
     Endpoint, LocalBus,
     testing::{
@@ -23,7 +25,9 @@ async fn in_room(endpoint: &Endpoint<Rooms>, name: &str) -> ClientChannel {
 
 async fn in_lobby(endpoint: &Endpoint<Rooms>, name: &str) -> ClientChannel {
     let client = person(endpoint, name).await;
-    client.join("room:lobby", ()).await.unwrap()
+    // Nodes have to find each other first.
+    client.set_timeout(Duration::from_secs(5));
+    client.subscribe_and_join("room:lobby", ()).await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,7 +71,11 @@ async fn a_room_is_one_on_all_nodes() {
         assert!(chat.endpoint.pubsub().cluster().unwrap().ready().await);
         chat.endpoint
     };
-    let (web_1, web_2, web_3) = (node("web-1").await, node("web-2").await, node("web-3").await);
+    let (web_1, web_2, web_3) = (
+        node("web-1").await,
+        node("web-2").await,
+        node("web-3").await,
+    );
     let (ada, bob) = (in_lobby(&web_1, "ada").await, in_lobby(&web_2, "bob").await);
     assert_push!(ada, "presence_diff", {"joins": {"bob": {..}}, "leaves": {}});
     assert_reply!(ada.push("new_msg", json!({"id": "1", "body": "hi"})), "ok", {"id": "1"});

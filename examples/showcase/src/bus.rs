@@ -84,6 +84,6 @@ mod tests {
         check(Some("redis://127.0.0.1:6379"), None, Ok(true));
         check(None, Some("nats://127.0.0.1:4222"), Ok(true));
         check(Some("http://127.0.0.1"), None, Err("--redis: "));
-        check(None, Some("nats://"), Err("--nats: "));
+        check(None, Some("http://127.0.0.1"), Err("--nats: "));
     }
 }

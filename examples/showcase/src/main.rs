@@ -83,8 +83,8 @@ async fn serve(options: &Options) -> Result<(), String> {
     };
     let site = Site::open(&data, &bus).await?;
     let router = site.router(addresses.clone());
-    site.ready().await;
-    tell(&addresses, &site.console()?, &data);
+    let ready = site.ready().await;
+    tell(&addresses, &site.console()?, &data, ready);
 
     let served = bennu::serve(listener, router)
         .drain(site.chat.endpoint())
@@ -109,7 +109,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 #[expect(clippy::print_stdout, reason = "says where it listens")]
-fn tell(addresses: &Addresses, console: &str, data: &Data) {
+fn tell(addresses: &Addresses, console: &str, data: &Data, ready: bool) {
     let Addresses { here, phones, .. } = addresses;
     println!("listening on {}", addresses.bound);
     println!();
@@ -124,6 +124,9 @@ fn tell(addresses: &Addresses, console: &str, data: &Data) {
     println!("  the race's big screen");
     println!("            {here}{console}");
     println!("  kept in   {}", data.folder().display());
+    if !ready {
+        println!("  the other nodes can't be reached yet");
+    }
     println!();
 }
 

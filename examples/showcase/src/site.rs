@@ -38,14 +38,15 @@ impl Site {
         })
     }
 
-    /// Waits for the way to other nodes, if there are some, but not for long.
-    pub(crate) async fn ready(&self) {
-        let (chat, discuss) = (self.chat.endpoint().pubsub(), self.discuss.endpoint().pubsub());
-        for cluster in [chat.cluster(), discuss.cluster()].into_iter().flatten() {
-            if !cluster.ready().await {
-                tracing::warn!("the other nodes can't be reached yet");
-            }
+    /// Waits for the way to other nodes, if there are some, but not for long. False when there is none yet.
+    pub(crate) async fn ready(&self) -> bool {
+        let chat = self.chat.endpoint().pubsub().cluster();
+        let forum = self.discuss.endpoint().pubsub().cluster();
+        let mut ready = true;
+        for cluster in [chat, forum].into_iter().flatten() {
+            ready &= cluster.ready().await;
         }
+        ready
     }
 
     /// Where the race's big screen is: a secret of whoever runs the program.
@@ -58,7 +59,10 @@ impl Site {
     pub(crate) fn router(&self, addresses: Addresses) -> Router {
         let race = self.race.clone();
         let console = move || race.console_path().ok();
-        let (chat, discuss) = (self.chat.endpoint().clone(), self.discuss.endpoint().clone());
+        let (chat, discuss) = (
+            self.chat.endpoint().clone(),
+            self.discuss.endpoint().clone(),
+        );
         let race = self.race.endpoint().clone();
         let health = async move || {
             let all = [chat.health(), discuss.health(), race.health()];

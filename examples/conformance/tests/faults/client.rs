@@ -30,7 +30,7 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 pub(crate) async fn live(crowd: Arc<Crowd>, id: usize) {
     let mut pauses = PAUSES.into_iter();
     for tries in 0.. {
-        let node = (id + tries) % crowd.ports.len();
+        let node = (id + tries) % crowd.addresses.len();
         let connecting = timeout(CONNECT_TIME_MAX, Client::connect(crowd.clone(), id, node));
         if let Ok(Some(mut client)) = connecting.await {
             pauses = PAUSES.into_iter();
@@ -56,10 +56,10 @@ struct Client {
 
 impl Client {
     async fn connect(crowd: Arc<Crowd>, id: usize, node: usize) -> Option<Self> {
-        let port = crowd.ports[node];
-        let stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        let address = crowd.addresses[node];
+        let stream = TcpStream::connect(address).await.ok()?;
         let key = Crowd::key(id);
-        let url = format!("ws://127.0.0.1:{port}/socket/websocket?vsn=2.0.0&user_id={key}");
+        let url = format!("ws://{address}/socket/websocket?vsn=2.0.0&user_id={key}");
         let config = WebSocketConfig::default()
             .read_buffer_size(4_096)
             .write_buffer_size(0);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -54,7 +55,7 @@ impl Scale {
 
 pub(crate) struct Crowd {
     pub(crate) scale: Scale,
-    pub(crate) ports: Vec<u16>,
+    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) members: Vec<Member>,
     /// When a meta was first shown as gone.
     gone: Mutex<HashMap<String, Instant>>,
@@ -107,11 +108,11 @@ pub(crate) struct Loss {
 
 impl Crowd {
     /// Has all clients connect, and waits until everybody sees everybody.
-    pub(crate) async fn gather(ports: &[u16]) -> (Arc<Self>, JoinSet<()>) {
+    pub(crate) async fn gather(addresses: &[SocketAddr]) -> (Arc<Self>, JoinSet<()>) {
         let scale = Scale::of_this_run();
         let crowd = Arc::new(Self {
             scale,
-            ports: ports.to_vec(),
+            addresses: addresses.to_vec(),
             members: (0..scale.clients).map(|_| Member::default()).collect(),
             gone: Mutex::default(),
             losses: Mutex::default(),
