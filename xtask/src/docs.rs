@@ -1,11 +1,11 @@
 //! What the documentation says of the repository is so: links lead somewhere, the guides' Rust is compiled, and the
-//! table of Phoenix's features is whole and names tests that exist.
+//! table of Phoenix's features is whole and names tests that exist, and the files of docs/deploy fit their program.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::parity;
 use crate::program::root;
+use crate::{deploy, parity};
 
 /// Where the examples of guides are made tests.
 const DOCTESTS: &str = "crates/bennu/src/lib.rs";
@@ -35,6 +35,7 @@ pub(crate) fn run() -> Result<(), String> {
     let (rows, mistakes) = parity::check(&read(PARITY)?, &files.0, read_test);
     println!("{rows} of Phoenix's features");
     wrong.extend(mistakes.iter().map(|why| format!("{PARITY}: {why}")));
+    wrong.extend(deploy::check(read)?);
     if wrong.is_empty() {
         return Ok(());
     }

@@ -9,6 +9,7 @@
 mod autobahn;
 mod clients;
 mod cluster;
+mod deploy;
 mod docs;
 mod generated;
 mod layers;
