@@ -43,7 +43,10 @@ pub(crate) fn check(read: impl Fn(&str) -> Result<String, String>) -> Result<Vec
     for (name, args) in TOOLS {
         if !is_there(name) {
             absent.push(name);
-        } else if let Err(why) = Program::new(name, args).env("BENNU_SECRET", "none").output() {
+        } else if let Err(why) = Program::new(name, args)
+            .env("BENNU_SECRET", "none")
+            .output()
+        {
             wrong.push(why);
         }
     }

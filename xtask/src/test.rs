@@ -269,7 +269,15 @@ fn unit() -> Result<(), String> {
 /// The same tests as among the others, in earnest: one after the other, with what they measure. The clients are built for
 /// release as well: with 9,000 of them in one process they would be what is waited for.
 fn faults() -> Result<(), String> {
-    let args = ["nextest", "run", "--release", "-p", "conformance", "--test", "faults"];
+    let args = [
+        "nextest",
+        "run",
+        "--release",
+        "-p",
+        "conformance",
+        "--test",
+        "faults",
+    ];
     let args = [&args[..], &["--no-capture", "--no-fail-fast"]].concat();
     Program::cargo(&args).env("BENNU_FAULTS", "long").run()
 }

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{
     task::JoinSet,
-    time::{Instant, interval},
+    time::{Instant, interval, sleep_until},
 };
 
 use crate::{client::live, cluster::NODES};
@@ -60,6 +60,8 @@ pub(crate) struct Crowd {
     /// When a meta was first shown as gone.
     gone: Mutex<HashMap<String, Instant>>,
     losses: Mutex<Vec<Loss>>,
+    /// How late a task of this process ran at most, in milliseconds, since all were there: what clients notice may be as late.
+    late_ms: AtomicU64,
     complaints: Mutex<Vec<String>>,
 }
 
@@ -116,6 +118,7 @@ impl Crowd {
             members: (0..scale.clients).map(|_| Member::default()).collect(),
             gone: Mutex::default(),
             losses: Mutex::default(),
+            late_ms: AtomicU64::new(0),
             complaints: Mutex::default(),
         });
         let mut clients = JoinSet::new();
@@ -129,6 +132,7 @@ impl Crowd {
             .await;
         println!("{} clients have gathered in {took:.1?}", scale.clients);
         crowd.pause().await;
+        clients.spawn(watch_the_clock(crowd.clone()));
         (crowd, clients)
     }
 
@@ -203,7 +207,11 @@ impl Crowd {
             let Said { at, acknowledged } = sender.said.lock().unwrap()[loss.n as usize];
             assert!(may_be(loss, at, acknowledged), "{loss:?}, {acknowledged}");
         }
-        println!("{} deliveries were lost", losses.len());
+        println!(
+            "{} deliveries were lost; the clients' own process was up to {} ms late",
+            losses.len(),
+            self.late_ms.load(Ordering::Relaxed)
+        );
     }
 
     /// Of all metas that ended: how long after that they were shown as gone, at most. `None` while some aren't.
@@ -286,6 +294,15 @@ impl Crowd {
     pub(crate) fn member(&self, key: &str, watcher: usize) -> Option<usize> {
         let id = key.strip_prefix("member-")?.parse().ok()?;
         (self.group(id) == self.group(watcher)).then_some(id)
+    }
+}
+
+async fn watch_the_clock(crowd: Arc<Crowd>) {
+    loop {
+        let due = Instant::now() + Duration::from_millis(20);
+        sleep_until(due).await;
+        let late = due.elapsed().as_millis() as u64;
+        crowd.late_ms.fetch_max(late, Ordering::Relaxed);
     }
 }
 
