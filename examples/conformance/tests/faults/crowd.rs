@@ -59,7 +59,8 @@ pub(crate) struct Crowd {
     pub(crate) members: Vec<Member>,
     /// When a meta was first shown as gone.
     gone: Mutex<HashMap<String, Instant>>,
-    losses: Mutex<Vec<Loss>>,
+    /// By who said it, to whom, and its number.
+    losses: Mutex<HashMap<(usize, usize, u64), Loss>>,
     /// How late a task of this process ran at most, in milliseconds, since all were there: what clients notice may be as late.
     late_ms: AtomicU64,
     complaints: Mutex<Vec<String>>,
@@ -202,7 +203,7 @@ impl Crowd {
     pub(crate) fn check_losses(&self, may_be: impl Fn(&Loss, Instant, bool) -> bool) {
         self.check();
         let losses = self.losses.lock().unwrap();
-        for loss in losses.iter() {
+        for loss in losses.values() {
             let sender = &self.members[loss.from];
             let Said { at, acknowledged } = sender.said.lock().unwrap()[loss.n as usize];
             assert!(may_be(loss, at, acknowledged), "{loss:?}, {acknowledged}");
@@ -268,7 +269,13 @@ impl Crowd {
     }
 
     pub(crate) fn lose(&self, loss: Loss) {
-        self.losses.lock().unwrap().push(loss);
+        let key = (loss.from, loss.to, loss.n);
+        self.losses.lock().unwrap().insert(key, loss);
+    }
+
+    /// It wasn't lost, but late.
+    pub(crate) fn found(&self, from: usize, to: usize, n: u64) {
+        self.losses.lock().unwrap().remove(&(from, to, n));
     }
 
     pub(crate) fn complain(&self, id: usize, what: &str) {
