@@ -20,7 +20,7 @@ pub(crate) struct Line {
 
 enum Adapter {
     Redis(RedisBus),
-    Nats(NatsBus),
+    Nats(Box<NatsBus>),
 }
 
 impl Bus {
@@ -35,7 +35,8 @@ impl Bus {
             (None, Some(url)) => {
                 let options = NatsOptions::new().prefix(prefix);
                 let bus = NatsBus::with([url.as_str()], ConnectOptions::new(), options);
-                Some(Adapter::Nats(bus.map_err(|it| format!("--nats: {it}"))?))
+                let bus = bus.map_err(|it| format!("--nats: {it}"))?;
+                Some(Adapter::Nats(Box::new(bus)))
             }
             (None, None) => None,
         };
@@ -53,7 +54,7 @@ impl Line {
         };
         match self.adapter {
             Some(Adapter::Redis(bus)) => endpoint.adapter(bus),
-            Some(Adapter::Nats(bus)) => endpoint.adapter(bus),
+            Some(Adapter::Nats(bus)) => endpoint.adapter(*bus),
             None => endpoint,
         }
     }
