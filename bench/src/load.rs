@@ -139,7 +139,15 @@ impl Load {
             if greeted == begun {
                 continue;
             }
-            spin(&mut self.poll, &mut events)?;
+            spin(&mut self.poll, &mut events).map_err(|error| {
+                let waits = self.connections.iter().filter_map(Connection::awaits);
+                let waits: Vec<_> = waits.collect();
+                format!(
+                    "{error} to {} clients, the first of which awaits {:?}",
+                    waits.len(),
+                    waits.first()
+                )
+            })?;
             for event in &events {
                 if let Some(connection) = self.connections.get_mut(event.token().0) {
                     connection.greet(&mut self.buffer)?;

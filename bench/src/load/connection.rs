@@ -57,6 +57,11 @@ impl Connection {
         self.greeting.is_some()
     }
 
+    /// What has to come before its greeting goes on.
+    pub(super) fn awaits(&self) -> Option<&Awaits> {
+        self.greeting.as_ref().map(|it| &it.awaits)
+    }
+
     /// Reads what came, and says what follows on it.
     pub(super) fn greet(&mut self, buffer: &mut [u8]) -> Result<()> {
         let Some(mut greeting) = self.greeting.take() else {

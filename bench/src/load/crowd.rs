@@ -126,3 +126,33 @@ impl Load {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::plain;
+
+    #[test]
+    fn who_is_present_and_who_joins_is_counted() {
+        let meta = r#"{"metas":[{"phx_ref":"a"}]}"#;
+        let state = format!(
+            r#"["1",null,"{CROWD}","presence_state",{{"member:0":{meta},"joiner:0":{meta}}}]"#
+        );
+        let diff = format!(
+            r#"[null,null,"{CROWD}","presence_diff",{{"joins":{{"joiner:1":{meta}}},"leaves":{{}}}}]"#
+        );
+        let frames = [join_reply_text(CROWD), state, diff].map(|it| plain(&it));
+        let mut heard = Heard::default();
+        // However it's cut.
+        for byte in frames.concat() {
+            heard.came.push(byte);
+            heard.hear().unwrap();
+        }
+        let counts = (heard.replies, heard.state, heard.joins);
+        assert_eq!(counts, (1, Some(2), 1));
+        assert!(heard.came.is_empty());
+
+        heard.came = plain(r#"[null,null,"room:1","new_msg",{}]"#);
+        assert!(heard.hear().is_err());
+    }
+}

@@ -188,8 +188,11 @@ impl Bound {
     }
 }
 
-/// A table of those that were measured.
+/// A table of those that were measured, or nothing.
 pub(super) fn markdown(targets: &[Target]) -> String {
+    if targets.iter().all(|it| it.measured.is_none()) {
+        return String::new();
+    }
     let mut text = "| | asked | measured | |\n|:--|--:|--:|:--|\n".to_owned();
     for target in targets {
         let (Some(measured), Some(met)) = (target.measured, target.met) else {

@@ -1,12 +1,13 @@
 //! socketioxide, which speaks Socket.IO: rooms are topics, acknowledgements are replies.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{Router, serve::ListenerExt};
 use serde::{Deserialize, Serialize};
 use socketioxide::{
     SocketIo,
     extract::{AckSender, Data, SocketRef},
+    handler::ConnectHandler,
 };
 
 use crate::{
@@ -43,23 +44,28 @@ pub(crate) async fn serve() -> Result<()> {
     let (layer, io) = SocketIo::builder()
         .ping_interval(PING_INTERVAL)
         .build_layer();
-    io.ns("/", async |socket: SocketRef| {
-        socket.on(
-            "join",
-            async |socket: SocketRef, Data(room): Data<String>, ack: AckSender| {
-                socket.join(room);
-                // Its client has left.
-                let _ = ack.send("ok");
-            },
-        );
-        socket.on("echo", async |Data(echo): Data<Echo>, ack: AckSender| {
-            let _ = ack.send(&echo);
-        });
-    });
+    io.ns("/", (async || {}).with(prepare));
     let data = listen(Rooms(io)).await?;
     let data = data.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
     });
     axum::serve(data, Router::new().layer(layer)).await?;
+    Ok(())
+}
+
+/// Says what is done with events, in a middleware: what a client says right after it has been let in is lost where that is
+/// done in the handler of connections, which runs beside.
+async fn prepare(socket: SocketRef) -> Result<(), Infallible> {
+    socket.on(
+        "join",
+        async |socket: SocketRef, Data(room): Data<String>, ack: AckSender| {
+            socket.join(room);
+            // Fails where its client has left.
+            let _ = ack.send("ok");
+        },
+    );
+    socket.on("echo", async |Data(echo): Data<Echo>, ack: AckSender| {
+        let _ = ack.send(&echo);
+    });
     Ok(())
 }
