@@ -23,7 +23,7 @@ pub(crate) const SOCKETIOXIDE: usize = 4;
 pub(crate) const SUBSCRIBERS: [usize; 4] = [1, 100, 2_000, 15_000];
 pub(crate) const DEPTHS: [usize; 2] = [1, 32];
 pub(crate) const PAYLOADS: [usize; 2] = [PAYLOAD_BYTES, 4096];
-const TIME: Duration = Duration::from_millis(300);
+const TIME: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(plan: &Plan) -> Result<Vec<Table>> {
     let columns = [

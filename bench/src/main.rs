@@ -53,9 +53,9 @@ use report::Report;
 use table::Table;
 
 /// A scenario that takes longer hangs.
-const SCENARIO_TIME_MAX: Duration = Duration::from_secs(300);
+const SCENARIO_TIME_MAX: Duration = Duration::from_secs(600);
 /// One row of a scenario takes no further turn after so long.
-const ROW_TIME_MAX: Duration = Duration::from_secs(10);
+const ROW_TIME_MAX: Duration = Duration::from_secs(8);
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T, E = Error> = std::result::Result<T, E>;
