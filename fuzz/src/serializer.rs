@@ -21,7 +21,13 @@ pub(crate) fn text(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(input.rest()) else {
         return;
     };
-    if let Some(message) = decode(serializer, Frame::Text(text)) {
+    let message = decode(serializer, Frame::Text(text));
+    if let Some(rest) = text.strip_prefix('[') {
+        // With a blank it isn't read by the short way that most messages take.
+        let long = decode(serializer, Frame::Text(&format!("[ {rest}")));
+        assert_eq!(message, long, "{text:?}");
+    }
+    if let Some(message) = message {
         check(&message);
     }
 }

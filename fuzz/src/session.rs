@@ -51,10 +51,11 @@ pub(crate) fn run(bytes: &[u8]) {
     let mut session = Session::new(LIMITS);
     let mut runtime = Runtime::default();
     while !input.is_empty() && !runtime.closed {
+        let mut first = None;
         match input.below(8) {
             0..4 => {
                 if let Some(message) = message(&mut input) {
-                    session.receive(message, |topic| topic != "unrouted");
+                    first = session.receive(message, |topic| topic != "unrouted");
                 }
             }
             4 => {
@@ -93,7 +94,7 @@ pub(crate) fn run(bytes: &[u8]) {
                 }
             }
         }
-        runtime.act(&mut session);
+        runtime.act(first, &mut session);
     }
 }
 
@@ -111,9 +112,10 @@ impl Runtime {
         ids.nth(input.below(count)).map(|(id, _)| *id)
     }
 
-    fn act(&mut self, session: &mut Session) {
+    fn act(&mut self, first: Option<Action>, session: &mut Session) {
         let mut actions = 0;
-        while let Some(action) = session.poll_action() {
+        let mut next = first;
+        while let Some(action) = next.take().or_else(|| session.poll_action()) {
             actions += 1;
             assert!(actions <= ACTIONS_MAX, "there is no end to it");
             self.take(action);

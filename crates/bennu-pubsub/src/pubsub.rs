@@ -166,6 +166,12 @@ impl PubSub {
         Subscription { node, slot }
     }
 
+    /// The topic's name as its subscribers have it, if there are any: a long text is there once for all who keep that.
+    #[must_use]
+    pub fn named(&self, topic: &str) -> Option<Topic> {
+        self.registry.find(topic).map(|it| it.topic.clone())
+    }
+
     /// Subscribes application code to `topic`: see [`Receiver`].
     #[must_use = "dropping a receiver unsubscribes it"]
     pub fn receiver(&self, topic: impl Into<Topic>) -> Receiver {

@@ -22,9 +22,9 @@
 //! let mut session = Session::new(Limits::default());
 //!
 //! let frame = Frame::Text(r#"[null,"1","phoenix","heartbeat",{}]"#);
-//! session.receive(serializer.decode(frame)?, |_topic| false);
+//! let action = session.receive(serializer.decode(frame)?, |_topic| false);
 //!
-//! let Some(Action::Send(outbound)) = session.poll_action() else { panic!("a heartbeat is answered") };
+//! let Some(Action::Send(outbound)) = action else { panic!("a heartbeat is answered") };
 //! let mut text = Vec::new();
 //! serializer.encode(&outbound.as_outgoing(), &mut text)?;
 //! assert_eq!(text, br#"[null,"1","phoenix","phx_reply",{"status":"ok","response":{}}]"#);

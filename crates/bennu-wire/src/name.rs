@@ -70,7 +70,7 @@ impl From<&str> for Name {
 
 impl From<&Topic> for Name {
     fn from(topic: &Topic) -> Self {
-        Self::from(topic.as_str())
+        Self::Text(topic.text().clone())
     }
 }
 

@@ -66,6 +66,11 @@ impl Ref {
         Self::from_raw(raw)
     }
 
+    /// A string without escapes, in its quotes.
+    pub(crate) fn from_plain(json: &str) -> Self {
+        Self(EcoString::from(json))
+    }
+
     pub(crate) fn from_raw(raw: &RawValue) -> Result<Self, DecodeError> {
         match raw.get() {
             "null" => Ok(Self::NULL),

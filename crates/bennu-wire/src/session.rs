@@ -1,7 +1,7 @@
 //! The session: what each message of a connection means, given the channels it has joined.
 //!
-//! Messages and the runtime's verdicts go in, [`Action`]s come out, to be taken by [`Session::poll_action`] until there
-//! are none after each call. The one `match` in [`Session::receive`] is the table of the protocol's socket level
+//! Messages and the runtime's verdicts go in, [`Action`]s come out: the first that a message leads to at once, all else
+//! by [`Session::poll_action`] until there is none after each call. The one `match` in [`Session::receive`] is the table of the protocol's socket level
 //! (`Phoenix.Socket.__in__/2`), with one difference: Phoenix lets a join hold up the whole connection, here only its
 //! own topic waits.
 
@@ -66,9 +66,9 @@ impl Default for Limits {
 ///
 /// let mut session = Session::new(Limits::default());
 /// let join = Serializer::V2.decode(Frame::Text(r#"["3","3","room:a","phx_join",{}]"#))?;
-/// session.receive(join, |topic| topic.starts_with("room:"));
+/// let action = session.receive(join, |topic| topic.starts_with("room:"));
 ///
-/// let Some(Action::Join { id, topic, .. }) = session.poll_action() else { panic!("asked to join") };
+/// let Some(Action::Join { id, topic, .. }) = action else { panic!("asked to join") };
 /// assert_eq!(topic.subtopic(), "a");
 ///
 /// // The runtime has run the channel's join, which said ok:
@@ -82,18 +82,20 @@ impl Default for Limits {
 pub struct Session {
     channels: Channels,
     actions: Actions,
-    /// What waited for joins that are decided now, to be taken once more.
-    #[expect(
-        clippy::box_collection,
-        reason = "a pointer costs an idle connection less"
-    )]
-    replay: Option<Box<VecDeque<Message>>>,
-    /// What all the joining channels' queues hold together.
-    load: Load,
+    waiting: Option<Box<Waiting>>,
     limits: Load,
     channels_max: u16,
     joining_channels_max: u16,
     next_id: u32,
+}
+
+/// What there is only where messages came for a topic while it was being joined.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// What all the joining channels' queues and `replay` hold together.
+    load: Load,
+    /// What waited for joins that are decided now, to be taken once more.
+    replay: VecDeque<Message>,
 }
 
 /// What a message finds under its topic.
@@ -137,8 +139,7 @@ impl Session {
         Self {
             channels: Channels::default(),
             actions: Actions::default(),
-            replay: None,
-            load: Load::default(),
+            waiting: None,
             limits: Load {
                 messages: clamp(limits.joining_messages_max),
                 bytes: clamp(limits.joining_bytes_max),
@@ -149,8 +150,14 @@ impl Session {
         }
     }
 
-    /// Takes a message from the client. `routed` says whether some channel serves a topic; it is asked for joins only.
-    pub fn receive(&mut self, message: Message, routed: impl FnOnce(&str) -> bool) {
+    /// Takes a message from the client, and says what is to be done first. `routed` says whether some channel serves a
+    /// topic; it is asked for joins only.
+    #[must_use]
+    pub fn receive(
+        &mut self,
+        message: Message,
+        routed: impl FnOnce(&str) -> bool,
+    ) -> Option<Action> {
         // A join is rare, so the channels are counted when there is one.
         let event = message.event.as_str().unwrap_or_default();
         let joinable = event != PHX_JOIN || self.joinable();
@@ -160,31 +167,33 @@ impl Session {
                 self.actions.reply(Ref::NULL, message, OK, Payload::empty());
             }
             // It isn't known yet what this means.
-            (_, Found::Joining(channel)) => match self.load.add(&message, self.limits) {
-                Ok(()) => channel.queue(message),
-                Err(()) if event == PHX_JOIN || event == PHX_LEAVE => {
-                    self.actions.push(Action::Close {
-                        code: 1008,
-                        reason: TOO_MANY_QUEUED,
-                    });
+            (_, Found::Joining(channel)) => {
+                match load(&mut self.waiting).add(&message, self.limits) {
+                    Ok(()) => channel.queue(message),
+                    Err(()) if event == PHX_JOIN || event == PHX_LEAVE => {
+                        self.actions.push(Action::Close {
+                            code: 1008,
+                            reason: TOO_MANY_QUEUED,
+                        });
+                    }
+                    Err(()) => self.actions.decline(message, TOO_MANY_QUEUED),
                 }
-                Err(()) => self.actions.decline(message, TOO_MANY_QUEUED),
-            },
+            }
             (PHX_JOIN, Found::Joined { .. } | Found::Leaving(_)) if !joinable => {
                 self.actions.decline(message, TOO_MANY_JOINING);
             }
             // The old channel makes room, so neither route nor number of channels is asked for.
             (PHX_JOIN, Found::Joined { channel, .. } | Found::Leaving(channel)) => {
                 let Some(id) = next_id(&mut self.next_id, &mut self.actions) else {
-                    return;
+                    return self.actions.pop();
                 };
                 self.actions.push(Action::Abandon { id: channel.id });
                 channel.replace(id, &message);
                 self.actions.join(channel, message);
             }
-            (PHX_JOIN, Found::Nothing) => match message.topic.as_str() {
-                Some(topic) if routed(topic) => {
-                    let topic = Topic::from(topic);
+            (PHX_JOIN, Found::Nothing) => match &message.topic {
+                Name::Text(topic) if routed(topic) => {
+                    let topic = Topic::from_text(topic);
                     self.join(topic, message);
                 }
                 _ => self.actions.refuse(Ref::NULL, message, "unmatched topic"),
@@ -218,11 +227,20 @@ impl Session {
                     current: true,
                 },
             ) => {
-                self.actions.push(Action::Deliver {
-                    id: channel.id,
-                    message,
-                });
+                // As nearly always; the others take a way that allocates.
+                let id = channel.id;
+                return Some(Action::Deliver { id, message });
             }
+        }
+        self.actions.pop()
+    }
+
+    /// A channel's topic as somebody else has it already: from here they have one text between them, where it's long.
+    pub fn share(&mut self, id: ChannelId, topic: &Topic) {
+        if let Some(channel) = self.channels.get_by_id_mut(id)
+            && channel.topic == *topic
+        {
+            channel.topic = topic.clone();
         }
     }
 
@@ -299,7 +317,7 @@ impl Session {
         }
     }
 
-    /// What is to be done next; in this order, and before the next call of anything else.
+    /// What is to be done next, or nothing more; in this order, and before the next call of anything else.
     ///
     /// What waited for a join is taken once more here, a message at a time: what the runtime says of one, that the channel
     /// left for example, is known when the next is looked at.
@@ -308,13 +326,18 @@ impl Session {
             if let Some(action) = self.actions.pop() {
                 return Some(action);
             }
-            let Some(message) = self.replay.as_mut()?.pop_front() else {
-                self.replay = None;
+            let waiting = self.waiting.as_mut()?;
+            let Some(message) = waiting.replay.pop_front() else {
+                if waiting.load == Load::default() {
+                    self.waiting = None;
+                }
                 return None;
             };
-            self.load.remove(&message);
+            waiting.load.remove(&message);
             // A topic that was routed once is routed again.
-            self.receive(message, |_| true);
+            if let Some(action) = self.receive(message, |_| true) {
+                return Some(action);
+            }
         }
     }
 
@@ -325,12 +348,16 @@ impl Session {
 
     /// The client sends more often than it may. An event or a join is refused with `reason`. Anything else is heard all
     /// the same: it costs no more than saying no, and a leave or a heartbeat that isn't heard costs the client more.
-    pub fn throttled(&mut self, message: Message, reason: &str) {
+    #[must_use]
+    pub fn throttled(&mut self, message: Message, reason: &str) -> Option<Action> {
         match (message.event.as_str(), message.topic.as_str()) {
             (Some(PHX_LEAVE), _) | (Some(HEARTBEAT), Some(PHOENIX)) => {
-                self.receive(message, |_| false);
+                self.receive(message, |_| false)
             }
-            _ => self.actions.decline(message, reason),
+            _ => {
+                self.actions.decline(message, reason);
+                self.actions.pop()
+            }
         }
     }
 
@@ -368,7 +395,7 @@ impl Session {
 
     fn replay(&mut self, queue: VecDeque<Message>) {
         if !queue.is_empty() {
-            self.replay.get_or_insert_default().extend(queue);
+            self.waiting.get_or_insert_default().replay.extend(queue);
         }
     }
 
@@ -394,6 +421,10 @@ impl Session {
         self.actions.join(&channel, message);
         self.channels.insert(channel);
     }
+}
+
+fn load(waiting: &mut Option<Box<Waiting>>) -> &mut Load {
+    &mut waiting.get_or_insert_default().load
 }
 
 /// Four thousand million joins over one connection, and its numbers have run out: the client may come again.
@@ -428,8 +459,7 @@ mod tests {
     use crate::{Frame, Serializer};
 
     fn receive(session: &mut Session, text: &str) -> Option<Action> {
-        session.receive(Serializer::V2.decode(Frame::Text(text)).unwrap(), |_| true);
-        session.poll_action()
+        session.receive(Serializer::V2.decode(Frame::Text(text)).unwrap(), |_| true)
     }
 
     fn close() -> Option<Action> {
@@ -463,7 +493,7 @@ mod tests {
 
     #[test]
     fn an_idle_session_is_small() {
-        assert_eq!((size_of::<Session>(), Session::CHANNEL_BYTES), (64, 48));
+        assert_eq!((size_of::<Session>(), Session::CHANNEL_BYTES), (56, 48));
         let mut session = Session::new(Limits::default());
         for n in 1..=3 {
             let Some(Action::Join { id, .. }) =

@@ -1,8 +1,11 @@
 //! Topics, and the patterns that route them.
 
-use std::{borrow::Borrow, error, fmt, ops::Deref, sync::Arc};
+use std::{borrow::Borrow, error, fmt, ops::Deref};
 
-/// The name of a stream of messages, such as `room:7`; cloning it is counting a reference.
+use ecow::EcoString;
+
+/// The name of a stream of messages, such as `room:7`. Up to 15 bytes stand in the value itself; cloning a longer one is
+/// counting a reference.
 ///
 /// ```
 /// use bennu_wire::Topic;
@@ -12,7 +15,7 @@ use std::{borrow::Borrow, error, fmt, ops::Deref, sync::Arc};
 /// assert_eq!(Topic::from("lobby").subtopic(), "");
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Topic(Arc<str>);
+pub struct Topic(EcoString);
 
 impl Topic {
     /// The whole topic.
@@ -25,6 +28,15 @@ impl Topic {
     #[must_use]
     pub fn subtopic(&self) -> &str {
         self.0.split_once(':').map_or("", |(_, rest)| rest)
+    }
+
+    /// The same text, without copying what is long.
+    pub(crate) fn text(&self) -> &EcoString {
+        &self.0
+    }
+
+    pub(crate) fn from_text(text: &EcoString) -> Self {
+        Self(text.clone())
     }
 }
 
@@ -69,24 +81,6 @@ impl From<&str> for Topic {
 impl From<String> for Topic {
     fn from(topic: String) -> Self {
         Self(topic.into())
-    }
-}
-
-impl From<Box<str>> for Topic {
-    fn from(topic: Box<str>) -> Self {
-        Self(topic.into())
-    }
-}
-
-impl From<Arc<str>> for Topic {
-    fn from(topic: Arc<str>) -> Self {
-        Self(topic)
-    }
-}
-
-impl From<Topic> for Arc<str> {
-    fn from(topic: Topic) -> Self {
-        topic.0
     }
 }
 

@@ -9,7 +9,10 @@ use bennu::{
 };
 use serde_json::{Value, json};
 use support::{Client, endpoint, reply};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    time::{Instant, timeout},
+};
 
 const ROOM: &str = "room:a";
 
@@ -238,6 +241,24 @@ async fn a_peer_that_never_reads_is_dropped_while_closing() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     drop(client);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_never_stops_sending_is_dropped_while_closing() {
+    let endpoint = endpoint(SocketOptions::new());
+    let mut client = Client::connect(&endpoint, 1 << 20).await;
+    let began = Instant::now();
+    endpoint.broadcast("user:1", "disconnect", &());
+    assert_eq!(client.recv().await, json!(["close", 1001, "disconnected"]));
+    let mut sent = 0_usize;
+    while client.0.get_mut().write_all(&[0; 1 << 16]).await.is_ok() {
+        sent += 1 << 16;
+    }
+    assert!((64_000_000..66_000_000).contains(&sent), "{sent}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{began:?}");
+    while endpoint.connections() > 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

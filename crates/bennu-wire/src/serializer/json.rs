@@ -7,13 +7,14 @@ use serde_json::{error::Category, value::RawValue};
 use super::DecodeLimits;
 use crate::{Cause, DecodeError, NameRef, Ref};
 
-/// Parses the outline of a message. Payloads stay slices of the text.
-pub(super) fn parse<'a, T: Deserialize<'a>>(
-    text: &'a str,
-    limits: &DecodeLimits,
-) -> Result<T, DecodeError> {
+/// What serde_json would let pass, and may not.
+pub(super) fn check(text: &str, limits: &DecodeLimits) -> Result<(), DecodeError> {
     check_depth(text, limits.depth_max)?;
-    check_surrogates(text)?;
+    check_surrogates(text)
+}
+
+/// Parses the outline of a message that was [checked](check). Payloads stay slices of the text.
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, DecodeError> {
     serde_json::from_str(text).map_err(|error| {
         let cause = if error.classify() == Category::Data {
             Cause::Shape
@@ -115,15 +116,20 @@ fn surrogate(bytes: &[u8]) -> Option<Half> {
     }
 }
 
+/// Writes a string in which nothing needs escaping.
+pub(super) fn write_plain(text: &str, buffer: &mut Vec<u8>) {
+    buffer.push(b'"');
+    buffer.extend_from_slice(text.as_bytes());
+    buffer.push(b'"');
+}
+
 /// Writes a string with its quotes; slashes and all beyond ASCII stay as they are.
 pub(super) fn write_str(text: &str, buffer: &mut Vec<u8>) {
     if text
         .bytes()
         .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
     {
-        buffer.push(b'"');
-        buffer.extend_from_slice(text.as_bytes());
-        buffer.push(b'"');
+        write_plain(text, buffer);
     } else {
         // Quotes and escapes around something that is text already: there is nothing that could go wrong.
         buffer.extend_from_slice(serde_json::to_string(text).unwrap_or_default().as_bytes());
@@ -147,9 +153,13 @@ pub(super) fn write_raw(raw: &RawValue, buffer: &mut Vec<u8>) {
 
 /// The payload of a reply.
 pub(super) fn write_response(status: &str, response: &RawValue, buffer: &mut Vec<u8>) {
-    buffer.extend_from_slice(br#"{"status":"#);
-    write_str(status, buffer);
-    buffer.extend_from_slice(br#","response":"#);
+    if status == "ok" {
+        buffer.extend_from_slice(br#"{"status":"ok","response":"#);
+    } else {
+        buffer.extend_from_slice(br#"{"status":"#);
+        write_str(status, buffer);
+        buffer.extend_from_slice(br#","response":"#);
+    }
     write_raw(response, buffer);
     buffer.push(b'}');
 }

@@ -10,18 +10,19 @@ use serde_json::value::RawValue;
 
 use super::{
     DecodeLimits,
-    json::{self, write_name, write_raw, write_ref, write_response, write_str},
+    json::{self, check, write_name, write_raw, write_ref, write_response, write_str},
 };
 use crate::{DecodeError, Message, Name, NameRef, Outgoing, Payload, Ref, session::PHX_REPLY};
 
 pub(super) fn decode(text: &str, limits: &DecodeLimits) -> Result<Message, DecodeError> {
+    check(text, limits)?;
     let Members {
         join_ref,
         r#ref,
         topic,
         event,
         payload,
-    } = json::parse(text, limits)?;
+    } = json::parse(text)?;
     Ok(Message {
         join_ref: join_ref.map_or(Ok(Ref::NULL), Ref::from_raw)?,
         r#ref: Ref::from_raw(r#ref)?,

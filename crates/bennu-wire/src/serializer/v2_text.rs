@@ -10,12 +10,16 @@ use serde_json::value::RawValue;
 
 use super::{
     DecodeLimits,
-    json::{self, write_name, write_raw, write_ref, write_response, write_str},
+    json::{self, check, write_name, write_plain, write_raw, write_ref, write_response, write_str},
 };
 use crate::{DecodeError, Message, Name, Outgoing, Payload, Ref, session::PHX_REPLY};
 
 pub(super) fn decode(text: &str, limits: &DecodeLimits) -> Result<Message, DecodeError> {
-    let Elements([join_ref, r#ref, topic, event, payload]) = json::parse(text, limits)?;
+    check(text, limits)?;
+    if let Some(message) = plain(text) {
+        return Ok(message);
+    }
+    let Elements([join_ref, r#ref, topic, event, payload]) = json::parse(text)?;
     Ok(Message {
         join_ref: Ref::from_raw(join_ref)?,
         r#ref: Ref::from_raw(r#ref)?,
@@ -23,6 +27,45 @@ pub(super) fn decode(text: &str, limits: &DecodeLimits) -> Result<Message, Decod
         event: Name::from_raw(event)?,
         payload: Payload::Json(payload.to_owned()),
     })
+}
+
+/// What nearly every client sends: no blanks outside of the payload, and no escapes outside of it either. It's read with
+/// half of the instructions; whatever else there may be, and what is wrong with it, is for serde_json to say.
+fn plain(text: &str) -> Option<Message> {
+    let elements = text.strip_prefix('[')?.strip_suffix(']')?;
+    let (join_ref, elements) = plain_ref(elements)?;
+    let (r#ref, elements) = plain_ref(elements)?;
+    let (topic, elements) = plain_text(elements)?;
+    let (event, elements) = plain_text(elements)?;
+    // More than five elements, or fewer, are no JSON value from here on.
+    let payload: &RawValue = serde_json::from_str(elements).ok()?;
+    Some(Message {
+        join_ref,
+        r#ref,
+        topic: topic.into(),
+        event: event.into(),
+        payload: Payload::Json(payload.to_owned()),
+    })
+}
+
+/// A string or null with the comma behind it, and what follows.
+fn plain_ref(elements: &str) -> Option<(Ref, &str)> {
+    if let Some(rest) = elements.strip_prefix("null,") {
+        return Some((Ref::NULL, rest));
+    }
+    let (text, rest) = plain_text(elements)?;
+    // With its quotes.
+    Some((Ref::from_plain(elements.get(..text.len() + 2)?), rest))
+}
+
+/// A string without escapes with the comma behind it, and what follows.
+fn plain_text(elements: &str) -> Option<(&str, &str)> {
+    let inner = elements.strip_prefix('"')?;
+    let end = inner
+        .bytes()
+        .position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
+    let (text, rest) = inner.split_at_checked(end)?;
+    Some((text, rest.strip_prefix("\",")?))
 }
 
 /// The first five; Phoenix takes no notice of more.
@@ -89,7 +132,7 @@ pub(super) fn encode(outgoing: &Outgoing<'_>, payload: &RawValue, buffer: &mut V
             buffer.push(b',');
             write_name(*topic, buffer);
             buffer.push(b',');
-            write_str(PHX_REPLY, buffer);
+            write_plain(PHX_REPLY, buffer);
             buffer.push(b',');
             write_response(status, payload, buffer);
         }
@@ -103,4 +146,47 @@ pub(super) fn encode(outgoing: &Outgoing<'_>, payload: &RawValue, buffer: &mut V
         }
     }
     buffer.push(b']');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_leads_where_the_long_one_does() {
+        for (text, short) in [
+            (r#"["1","2","room:a","new_msg",{"body":"hi"}]"#, true),
+            (r#"[null,"2","phoenix","heartbeat",{}]"#, true),
+            (r#"[null,null,"","",null]"#, true),
+            (r#"["","é","räum","ö",["\"\\",1.5]]"#, true),
+            (r#"["1","2","t","e", {"a" : 1} ]"#, true),
+            (r#"["1","2","t","e","]"]"#, true),
+            // Other values, blanks, escapes and more elements are for the long way.
+            (r#"[1,{"a":1},["t"],true,{}]"#, false),
+            (r#"[ "1","2","t","e",{}]"#, false),
+            (r#"["1" ,"2","t","e",{}]"#, false),
+            (r#"["1","2","t","e",{}] "#, false),
+            (r#"["\u0031","2","t","e",{}]"#, false),
+            (r#"["1","2","\"","e",{}]"#, false),
+            (r#"["1","2","t","e",{},6]"#, false),
+            // So is what's wrong.
+            (r#"["1","2","t","e",{}"#, false),
+            (r#"["1","2","t","e"]"#, false),
+            (r#"["1","2","t","e",]"#, false),
+            (r#"["1","2","t","e",{]]"#, false),
+            (r#"["1","2","t","e",{}]]"#, false),
+            (r#"["1","2","t,"e",{}]"#, false),
+            ("[\"1\",\"2\",\"a\nb\",\"e\",{}]", false),
+            ("[", false),
+            ("[]", false),
+            ("", false),
+        ] {
+            assert_eq!(plain(text).is_some(), short, "{text}");
+            let long = text.replacen('[', "[ ", 1);
+            assert!(plain(&long).is_none(), "{text}");
+            let [a, b] = [text, &*long].map(|it| decode(it, &DecodeLimits::default()).ok());
+            assert_eq!(a, b, "{text}");
+            assert!(a.is_some() || !short, "{text}");
+        }
+    }
 }

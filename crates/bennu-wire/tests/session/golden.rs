@@ -23,8 +23,12 @@ struct Runtime {
 impl Runtime {
     fn receive(&mut self, line: &str) {
         let message = Serializer::V2.decode(Frame::Text(line)).unwrap();
-        self.session
+        let first = self
+            .session
             .receive(message, |topic| topic.starts_with("room:"));
+        if let Some(action) = first {
+            self.act(action);
+        }
         self.act_all();
     }
 

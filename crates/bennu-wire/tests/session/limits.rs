@@ -211,16 +211,16 @@ fn the_hundred_and_first_join_is_refused_by_default_and_every_channel_is_found()
     };
     let mut ids = Vec::new();
     for topic in 0..100 {
-        session.receive(message(topic, "phx_join"), |_| true);
-        let Some(Action::Join { id, .. }) = session.poll_action() else {
+        let action = session.receive(message(topic, "phx_join"), |_| true);
+        let Some(Action::Join { id, .. }) = action else {
             panic!("no join of {topic}")
         };
         session.joined(id, Payload::empty());
         while session.poll_action().is_some() {}
         ids.push(id);
     }
-    session.receive(message(100, "phx_join"), |_| true);
-    assert!(matches!(session.poll_action(), Some(Action::Send(_))));
+    let action = session.receive(message(100, "phx_join"), |_| true);
+    assert!(matches!(action, Some(Action::Send(_))));
     assert_eq!(
         (
             session.len(),
@@ -234,9 +234,9 @@ fn the_hundred_and_first_join_is_refused_by_default_and_every_channel_is_found()
             session.topic(*id).unwrap().as_str(),
             format!("room:{topic}")
         );
-        session.receive(message(topic, "hi"), |_| true);
+        let action = session.receive(message(topic, "hi"), |_| true);
         assert!(
-            matches!(session.poll_action(), Some(Action::Deliver { id: it, .. }) if it == *id),
+            matches!(action, Some(Action::Deliver { id: it, .. }) if it == *id),
             "{topic}"
         );
     }
@@ -252,9 +252,8 @@ fn the_hundred_and_first_join_is_refused_by_default_and_every_channel_is_found()
         }
     }
     for (topic, id) in ids.iter().enumerate() {
-        session.receive(message(topic, "hi"), |_| true);
-        let found =
-            matches!(session.poll_action(), Some(Action::Deliver { id: it, .. }) if it == *id);
+        let action = session.receive(message(topic, "hi"), |_| true);
+        let found = matches!(action, Some(Action::Deliver { id: it, .. }) if it == *id);
         assert_eq!(found, topic % 2 == 1, "{topic}");
         assert_eq!(session.topic(*id).is_some(), found, "{topic}");
     }

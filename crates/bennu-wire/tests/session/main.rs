@@ -59,8 +59,9 @@ fn check_within(limits: Limits, dialogue: &str) {
     };
     let mut heard = Vec::new();
     for line in &expected {
-        if stage.play(line) {
+        if let Some(first) = stage.play(line) {
             heard.push((*line).to_owned());
+            heard.extend(first.into_iter().map(|action| stage.describe(action)));
             while let Some(action) = stage.session.poll_action() {
                 heard.push(stage.describe(action));
             }
@@ -76,19 +77,20 @@ struct Stage {
 }
 
 impl Stage {
-    /// Whether the line was one that goes in.
-    fn play(&mut self, line: &str) -> bool {
+    /// What's to be done at once, if the line was one that goes in.
+    fn play(&mut self, line: &str) -> Option<Vec<Action>> {
         let (verb, rest) = line.split_once(' ').unwrap();
         if verb == "<" {
             let message = Serializer::V2.decode(Frame::Text(rest)).unwrap();
-            self.session
+            let first = self
+                .session
                 .receive(message, |topic| !topic.starts_with("nope"));
-            return true;
+            return Some(first.into_iter().collect());
         }
         if verb == "!" {
             let message = Serializer::V2.decode(Frame::Text(rest)).unwrap();
-            self.session.throttled(message, "too many events");
-            return true;
+            let first = self.session.throttled(message, "too many events");
+            return Some(first.into_iter().collect());
         }
         let (number, response) = rest.split_once(' ').unwrap_or((rest, "{}"));
         let id = || self.ids[&number.parse().unwrap()];
@@ -100,9 +102,9 @@ impl Stage {
             "left" => self.session.left(id(), &self.leaves[&id()]),
             "stop" => self.session.stopped(id()),
             "fail" => self.session.failed(id()),
-            _ => return false,
+            _ => return None,
         }
-        true
+        Some(Vec::new())
     }
 
     fn describe(&mut self, action: Action) -> String {

@@ -42,6 +42,8 @@ const UNREAD_FRAMES_MAX: usize = 1024;
 const ROUNDS_MAX: usize = 4;
 /// How long a closing connection may take to write what is queued, to hear its peer and to end its channels.
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(5);
+/// What a closing connection reads meanwhile, to forget it: as much as the kernel and the network may hold, and more.
+const CLOSING_BYTES_MAX: usize = 64_000_000;
 
 thread_local! {
     static READ: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -134,6 +136,8 @@ struct Closing {
     driver_ended: bool,
     written: bool,
     peer_ended: bool,
+    /// What may still be read, and isn't looked at.
+    unread_bytes: usize,
 }
 
 impl<IO, D> Connection<IO, D>
@@ -354,6 +358,7 @@ where
             driver_ended: false,
             written: gone,
             peer_ended: gone,
+            unread_bytes: CLOSING_BYTES_MAX,
         }));
     }
 
@@ -380,7 +385,9 @@ where
             };
         }
         if !closing.peer_ended {
-            closing.peer_ended = self.poll_peer_ended(cx).is_ready();
+            closing.peer_ended = self
+                .poll_peer_ended(&mut closing.unread_bytes, cx)
+                .is_ready();
         }
         let ended = closing.driver_ended && closing.written && closing.peer_ended;
         if ended || closing.deadline.as_mut().poll(cx).is_ready() {
@@ -390,14 +397,19 @@ where
         Poll::Pending
     }
 
-    /// Reads and forgets until the peer ends.
-    fn poll_peer_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads and forgets until the peer ends, or has sent more than anybody who listens would.
+    fn poll_peer_ended(&mut self, unread_bytes: &mut usize, cx: &mut Context<'_>) -> Poll<()> {
         let mut buffer = READ.take();
         buffer.resize(READ_BYTES_MAX, 0);
         let poll = loop {
             let mut read = ReadBuf::new(&mut buffer);
             match Pin::new(&mut self.io).poll_read(cx, &mut read) {
-                Poll::Ready(Ok(())) if !read.filled().is_empty() => {}
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+                    match unread_bytes.checked_sub(read.filled().len()) {
+                        Some(left) => *unread_bytes = left,
+                        None => break Poll::Ready(()),
+                    }
+                }
                 Poll::Ready(_) => break Poll::Ready(()),
                 Poll::Pending => break Poll::Pending,
             }

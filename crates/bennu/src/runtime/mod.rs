@@ -4,6 +4,7 @@
 //! stream. A [`Driver`] is what speaks on it: [`Channels`] for sockets with channels, [`Raw`] for raw ones. A
 //! driver never sees bytes, and a connection never sees messages.
 
+mod busy;
 mod channels;
 mod close;
 mod conn;
@@ -20,6 +21,7 @@ mod running;
 #[cfg(all(test, shuttle))]
 mod schedules;
 mod seat;
+mod slot;
 mod sync;
 
 pub(crate) use channels::Channels;
