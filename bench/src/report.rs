@@ -16,6 +16,9 @@ pub(crate) use targets::Target;
 const PAGE: &str = "docs/performance.md";
 const PLOTS: &str = "docs";
 
+/// The load for each core beyond which others had the machine as well: a run alone keeps two processes busy.
+const BUSY: f64 = 1.5;
+
 /// One run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -87,11 +90,14 @@ impl Report {
             1 => "one thread each".to_owned(),
             threads => format!("{threads} threads each"),
         };
+        let turns = match self.repeats {
+            1 => "one turn of each".to_owned(),
+            turns => format!("medians of up to {turns} turns"),
+        };
         format!(
-            "{}; {}; {threads} where nothing else is said; medians of up to {} turns. The run took {:.0} minutes.",
+            "{}; {}; {threads} where nothing else is said; {turns}. The run took {:.0} minutes.",
             self.about,
             self.machine,
-            self.repeats,
             self.seconds / 60.0
         )
     }
@@ -109,6 +115,14 @@ fn machine() -> String {
             |(_, it)| it.to_owned(),
         );
     let load = read("/proc/loadavg");
-    let load = load.split(' ').nth(2).unwrap_or("unknown").to_owned();
-    format!("{cores} cores of {model}, load over 15 minutes {load}")
+    let load: f64 = load
+        .split(' ')
+        .nth(2)
+        .map_or(0.0, |it| it.parse().unwrap_or(0.0));
+    let busy = if load > BUSY * cores as f64 {
+        " (**much else ran beside it: rates mean little, and CPU is what to look at**)"
+    } else {
+        ""
+    };
+    format!("{cores} cores of {model}, load over 15 minutes {load}{busy}")
 }

@@ -130,7 +130,7 @@ fn deliveries(plan: &Plan, table: &Table) -> String {
     });
     let panels: Vec<_> = panels.collect();
     svg::panels(&Panels {
-        title: "Server CPU for a delivery in us, by the number of subscribers",
+        title: "Server CPU for a delivery in us, by the number of subscribers (both logarithmic)",
         panels: &panels,
     })
 }

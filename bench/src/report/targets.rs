@@ -144,30 +144,24 @@ fn deliveries(figures: &Figures<'_>) -> [Target; 4] {
 }
 
 fn rates(figures: &Figures<'_>) -> [Target; 3] {
-    let echo = |depth| {
-        let case = echo::case(Program::Floor, depth);
-        figures.value(echo::TITLES[0], &case, echo::RATIO)
+    let target = |what: &str, bound, title, case: &str| {
+        // CPU says what the machine's other work doesn't change.
+        let cpu = figures.value(title, case, echo::CPU_RATIO);
+        let cpu = cpu.map_or_else(String::new, |it| format!(" (its CPU to Bennu's: {it:.2})"));
+        let rate = figures.value(title, case, echo::RATIO);
+        Target::new(format!("{what}{cpu}"), Bound::AtLeast(bound), rate, "")
     };
-    let [shallow, deep] = DEPTHS;
+    let [shallow, deep] = DEPTHS.map(|it| echo::case(Program::Floor, it));
+    let [echoes, _] = echo::TITLES;
     let hyper = connect::case(Program::Hyper, Joins::Upgrade);
     [
-        Target::new(
-            "echo, depth 1: rate to the floor's",
-            Bound::AtLeast(0.9),
-            echo(shallow),
-            "",
-        ),
-        Target::new(
-            "echo, depth 16: rate to the floor's",
-            Bound::AtLeast(0.75),
-            echo(deep),
-            "",
-        ),
-        Target::new(
+        target("echo, depth 1: rate to the floor's", 0.9, echoes, &shallow),
+        target("echo, depth 16: rate to the floor's", 0.75, echoes, &deep),
+        target(
             "connecting and joining: rate to that of a bare hyper upgrade",
-            Bound::AtLeast(0.6),
-            figures.value(connect::TITLE, &hyper, echo::RATIO),
-            "",
+            0.6,
+            connect::TITLE,
+            &hyper,
         ),
     ]
 }

@@ -24,6 +24,13 @@ impl Series {
             Self::Socketioxide => "socketioxide",
         }
     }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Bennu => "Bennu",
+            other => other.class(),
+        }
+    }
 }
 
 /// Bars of one unit, from zero.
@@ -170,7 +177,7 @@ pub(super) fn panels(Panels { title, panels }: &Panels<'_>) -> String {
             "<path class=\"line {class}\" d=\"M{x:.1} {:.1}h26\"/>",
             y - 4.0
         );
-        text(&mut body, "", x + 32.0, y, class);
+        text(&mut body, "", x + 32.0, y, series.name());
         x += 130.0;
     }
     let points = || {
@@ -187,7 +194,7 @@ pub(super) fn panels(Panels { title, panels }: &Panels<'_>) -> String {
         let x = Axis {
             least: 1.0,
             most: points().map(|it| it.0).fold(2.0, f64::max),
-            span: (left + 46.0, left + width - 14.0),
+            span: (left + 46.0, left + width - 26.0),
         };
         let y = Axis {
             least: least * 0.8,
@@ -231,12 +238,7 @@ fn draw_panel(body: &mut String, panel: &Panel, title: f64, x: &Axis, y: &Axis) 
             few @ ..10.0 => format!("{few}"),
             many => number(Some(many)),
         };
-        let class = if (x.span.1 - at).abs() < 1.0 {
-            "end"
-        } else {
-            "middle"
-        };
-        text(body, class, at, below + 18.0, &label);
+        text(body, "middle", at, below + 18.0, &label);
     }
     for Line { series, points } in &panel.lines {
         let class = series.class();
