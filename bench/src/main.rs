@@ -261,7 +261,13 @@ fn measure(plan: &Plan, parts: &[Part], options: &Options) -> Result<()> {
         }
     }
     let report = Report::new(plan, options.about.clone(), tables, start.elapsed());
-    print_line(&report.targets());
+    if plan.quick {
+        print_line(
+            "That was a quick run: it shows that all of it runs, and no figure of it means much.",
+        );
+    } else {
+        print_line(&report.targets());
+    }
     if let Some(path) = &options.json {
         report.save(path)?;
     }
