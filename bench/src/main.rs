@@ -4,6 +4,7 @@
 //!
 //! Servers, floors and load clients are processes of their own: this binary, with a hidden subcommand.
 
+mod bus;
 mod child;
 mod client;
 mod connect;
@@ -18,6 +19,7 @@ mod load;
 mod long_poll;
 mod million;
 mod presence;
+mod presence_nodes;
 mod program;
 mod replay;
 mod report;
@@ -114,6 +116,12 @@ enum Part {
     Connect,
     /// Joins where many are present.
     Presence,
+    /// Broadcasts from node to node, over Redis and NATS.
+    Bus,
+    /// Presences of several nodes.
+    PresenceNodes,
+    #[command(hide = true, subcommand)]
+    BusChild(bus::BusChild),
     #[command(flatten)]
     Child(Child),
 }
@@ -162,13 +170,15 @@ impl Part {
             Self::LongPoll => long_poll::run,
             Self::Connect => connect::run,
             Self::Presence => presence::run,
-            Self::Child(_) => return None,
+            Self::Bus => bus::run,
+            Self::PresenceNodes => presence_nodes::run,
+            Self::BusChild(_) | Self::Child(_) => return None,
         })
     }
 }
 
 /// All scenarios, in the order of `docs/performance.md`.
-const SCENARIOS: [Part; 9] = [
+const SCENARIOS: [Part; 11] = [
     Part::Idle,
     Part::Memory,
     Part::Topics,
@@ -178,11 +188,13 @@ const SCENARIOS: [Part; 9] = [
     Part::LongPoll,
     Part::Connect,
     Part::Presence,
+    Part::Bus,
+    Part::PresenceNodes,
 ];
 
 /// The tables that they give.
 #[cfg(test)]
-const TITLES: [&str; 10] = [
+const TITLES: [&str; 13] = [
     idle::TITLE,
     million::TITLE,
     topics::TITLE,
@@ -193,6 +205,9 @@ const TITLES: [&str; 10] = [
     long_poll::TITLE,
     connect::TITLE,
     presence::TITLE,
+    bus::TITLES[0],
+    bus::TITLES[1],
+    presence_nodes::TITLE,
 ];
 
 fn at_least_one() -> RangedU64ValueParser<usize> {
@@ -239,6 +254,7 @@ fn main() -> Result<()> {
     let threads = options.plan.threads;
     match options.part.take() {
         Some(Part::Child(child)) => be(&child, threads),
+        Some(Part::BusChild(child)) => bus::be(child, threads),
         Some(part) => measure(&options.plan, &[part], &options),
         None => measure(&options.plan, &SCENARIOS, &options),
     }
