@@ -9,7 +9,9 @@
 mod autobahn;
 mod clients;
 mod cluster;
+mod dependencies;
 mod docs;
+mod evidence;
 mod generated;
 mod layers;
 mod parity;

@@ -359,6 +359,43 @@ mod tests {
     }
 
     #[test]
+    fn whatever_is_written_is_read_the_same() {
+        let texts = ["", "a", "room:1", "räum:é", "*.> \r\n", &"x".repeat(70_000)];
+        let payloads = [
+            Payload::empty(),
+            Payload::new(&texts).unwrap(),
+            Bytes::new().into(),
+            Bytes::from_static(b"\0\xff\x01\x01").into(),
+        ];
+        for (name, start) in [("a", 0), (&*"é".repeat(32), u64::MAX)] {
+            let name = NodeName::parse(name).unwrap();
+            let node = NodeId { name, start };
+            for ((topic, event), payload) in texts
+                .iter()
+                .flat_map(|topic| texts.map(|event| (*topic, event)))
+                .flat_map(|it| payloads.each_ref().map(|payload| (it, payload)))
+            {
+                let said = Broadcast::new(topic, event.to_owned(), payload.clone());
+                let bytes = broadcast(&node, &said).unwrap();
+                let message = Message::decode(&bytes).unwrap();
+                assert_eq!(message.from(), Ok(node.clone()));
+                let Body::Broadcast(remote) = message.body else {
+                    panic!("{message:?}");
+                };
+                let heard = remote.into_broadcast().unwrap();
+                assert_eq!(heard.topic().as_str(), topic);
+                assert_eq!((heard.event(), heard.payload()), (event, payload));
+            }
+            for (tag, to) in [(0, 0), (255, u64::MAX)] {
+                let bytes = service(&node, tag, to, b"\0hi").unwrap();
+                let message = Bytes::from_static(b"\0hi");
+                let expected = Body::Service { tag, to, message };
+                assert_eq!(Message::decode(&bytes).unwrap().body, expected);
+            }
+        }
+    }
+
+    #[test]
     fn any_bytes_at_all_are_survived() {
         // A small generator is random enough here, and the same on each run.
         let mut state = 1_u64;

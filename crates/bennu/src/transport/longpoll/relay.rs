@@ -6,6 +6,8 @@
 //! has told what became of it, so that a poll that hangs up loses nothing here either.
 
 mod asking;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod message;
 mod serving;
 
@@ -26,6 +28,8 @@ use tokio::{
 };
 
 pub(crate) use asking::{Accepted, Asking, Passed, Relayed};
+#[cfg(feature = "fuzzing")]
+pub use fuzzing::relay as relay_fuzzing;
 use message::{Ask, Message, Part, Said, Told, What};
 
 use super::Desk;
