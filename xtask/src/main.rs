@@ -10,6 +10,7 @@ mod autobahn;
 mod clients;
 mod cluster;
 mod dependencies;
+mod deploy;
 mod docs;
 mod evidence;
 mod generated;
@@ -33,8 +34,9 @@ The project's own commands.
   cargo xtask autobahn [--all] [--write]
       Runs the Autobahn test suite against the echo example: 301 cases, or with --all also those of
       compression, which takes long. --all and --write write docs/autobahn.md.
-  cargo xtask cluster [--nats] [--port PORT]
-      Starts three nodes of the conformance server behind a load balancer, over Redis or NATS, until ctrl-c.
+  cargo xtask cluster [--app both|showcase|conformance] [--bus redis|nats] [--port PORT]
+      Starts three nodes of the showcase and three of the conformance server behind a load balancer, over Redis
+      or NATS, until ctrl-c. The showcase is at port 4000 unless PORT says otherwise, the other at the next one.
 
 With SCREENSHOTS=docs the chromium step renews the pictures in docs/; otherwise they go to target/screenshots/.
 ";
