@@ -3,6 +3,7 @@
 //!
 //! Servers, floors and load clients are processes of their own: this binary, with a hidden subcommand.
 
+mod bus;
 mod child;
 mod client;
 mod control;
@@ -13,6 +14,7 @@ mod frame;
 mod idle;
 mod load;
 mod million;
+mod presence_nodes;
 mod replay;
 mod server;
 mod stream;
@@ -71,6 +73,12 @@ enum Part {
     FanOut,
     /// Rate of pushes that are replied to.
     Echo,
+    /// Broadcasts from node to node, over Redis and NATS.
+    Bus,
+    /// Presences of several nodes.
+    PresenceNodes,
+    #[command(hide = true, subcommand)]
+    BusChild(bus::BusChild),
     #[command(hide = true)]
     Server,
     #[command(hide = true)]
@@ -117,6 +125,7 @@ impl Plan {
 fn main() -> Result<()> {
     let Options { part, plan, json } = Options::parse();
     match part {
+        Some(Part::BusChild(child)) => bus::be(child, plan.threads),
         Some(Part::Server) => child(plan.threads, server::serve()),
         Some(Part::Bare) => child(plan.threads, server::serve_bare()),
         Some(Part::Floor) => {
@@ -147,6 +156,9 @@ fn main() -> Result<()> {
     }
 }
 
+/// Gives more than one table.
+type Scenario = fn(&Plan) -> Result<Vec<table::Table>>;
+
 /// Prints the tables of one section, or of all.
 fn measure(part: Option<&Part>, plan: &Plan, json: Option<PathBuf>) -> Result<()> {
     let sections: &[fn(&Plan) -> Result<table::Table>] = match part {
@@ -154,6 +166,7 @@ fn measure(part: Option<&Part>, plan: &Plan, json: Option<PathBuf>) -> Result<()
         Some(Part::Memory) => &[million::run],
         Some(Part::FanOut) => &[fan_out::run],
         Some(Part::Echo) => &[echo::run, replay::run],
+        Some(Part::Bus | Part::PresenceNodes) => &[],
         _ => &[
             idle::run,
             million::run,
@@ -162,16 +175,37 @@ fn measure(part: Option<&Part>, plan: &Plan, json: Option<PathBuf>) -> Result<()
             replay::run,
         ],
     };
+    let more: &[Scenario] = match part {
+        Some(Part::Bus) => &[bus::run],
+        Some(Part::PresenceNodes) => &[presence_nodes::run],
+        Some(_) => &[],
+        None => &[bus::run, presence_nodes::run],
+    };
     let mut tables = Vec::new();
     for section in sections {
-        let table = section(plan)?;
+        tables.push(section(plan)?);
+    }
+    for section in more {
+        tables.extend(section(plan)?);
+    }
+    for table in &tables {
         print_line(&table.to_string());
-        tables.push(table);
     }
     if let Some(path) = json {
         std::fs::write(path, serde_json::to_string_pretty(&tables)?)?;
     }
     Ok(())
+}
+
+/// Runs a child's task in a runtime, and prints what came of it.
+fn answer<T: serde::Serialize>(
+    threads: usize,
+    task: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<()> {
+    child(threads, async {
+        print_line(&serde_json::to_string(&task.await?)?);
+        Ok(())
+    })
 }
 
 /// Runs a child's task in a runtime.

@@ -36,6 +36,13 @@ impl<'a> Input<'a> {
         choices.get(self.below(choices.len())).copied()
     }
 
+    /// The next bytes, or as many as there are.
+    pub fn take(&mut self, length: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(length.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
     /// All that is left.
     #[must_use]
     pub const fn rest(&self) -> &'a [u8] {

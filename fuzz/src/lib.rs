@@ -3,10 +3,13 @@
 //! corpora. A function that returns has found nothing; otherwise it panics.
 #![expect(clippy::panic, reason = "a finding is told by panicking")]
 
+mod client;
+mod cluster;
 mod handshake;
 mod input;
 mod longpoll;
 mod mutate;
+mod replica;
 mod serializer;
 mod session;
 mod token;
@@ -59,6 +62,34 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "token",
         run: token::run,
+    },
+    Target {
+        name: "client-frames",
+        run: client::run,
+    },
+    Target {
+        name: "client",
+        run: bennu_client::fuzzing::machine,
+    },
+    Target {
+        name: "client-presence",
+        run: bennu_client::fuzzing::roster,
+    },
+    Target {
+        name: "replica",
+        run: replica::bytes,
+    },
+    Target {
+        name: "replicas",
+        run: replica::operations,
+    },
+    Target {
+        name: "cluster",
+        run: cluster::run,
+    },
+    Target {
+        name: "relay",
+        run: bennu::fuzzing::relay,
     },
 ];
 

@@ -32,7 +32,7 @@ struct Outcome {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Said {
+pub(crate) enum Said {
     Text(String),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
@@ -117,7 +117,7 @@ fn decode(config: &Config, bytes: &[u8], piece: usize) -> Outcome {
 }
 
 impl Said {
-    fn is_message(&self) -> bool {
+    pub(crate) fn is_message(&self) -> bool {
         matches!(self, Self::Text(_) | Self::Binary(_))
     }
 }
@@ -158,7 +158,7 @@ fn reference(bytes: &[u8]) -> Vec<Said> {
 }
 
 /// Bytes to read; what is written is lost.
-struct Wire<'a>(&'a [u8]);
+pub(crate) struct Wire<'a>(pub(crate) &'a [u8]);
 
 impl Read for Wire<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -1,16 +1,21 @@
-//! What the documentation says of the repository is so: links lead somewhere, the guides' Rust is compiled, and the
-//! table of Phoenix's features is whole and names tests that exist, and the files of docs/deploy fit their program.
+//! What the documentation says of the repository is so: links lead somewhere, the guides' Rust is compiled, the table
+//! of Phoenix's features is whole, that and the promises name tests that exist, each dependency has its reason, and the
+//! files of docs/deploy fit their program.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use crate::program::root;
-use crate::{deploy, parity};
+use crate::{dependencies, deploy, evidence, parity};
 
 /// Where the examples of guides are made tests.
 const DOCTESTS: &str = "crates/bennu/src/lib.rs";
 const GUIDES: &str = "docs";
 const PARITY: &str = "docs/phoenix-parity.md";
+const RELIABILITY: &str = "docs/reliability.md";
+/// Where promises stand, each with what shows it.
+const PROMISES: &str = "## Promises";
+const DEPENDENCIES: &str = "docs/dependencies.md";
 
 /// The error lists everything that is wrong.
 pub(crate) fn run() -> Result<(), String> {
@@ -35,6 +40,13 @@ pub(crate) fn run() -> Result<(), String> {
     let (rows, mistakes) = parity::check(&read(PARITY)?, &files.0, read_test);
     println!("{rows} of Phoenix's features");
     wrong.extend(mistakes.iter().map(|why| format!("{PARITY}: {why}")));
+    let (promises, mistakes) = evidence::check(&read(RELIABILITY)?, PROMISES, &files.0, read_test);
+    println!("{promises} promises");
+    wrong.extend(mistakes.iter().map(|why| format!("{RELIABILITY}: {why}")));
+    let manifests = files.manifests()?;
+    let mistakes = dependencies::check(&read(DEPENDENCIES)?, &manifests);
+    println!("the dependencies of {} crates", manifests.len());
+    wrong.extend(mistakes.iter().map(|why| format!("{DEPENDENCIES}: {why}")));
     wrong.extend(deploy::check(read)?);
     if wrong.is_empty() {
         return Ok(());
@@ -83,6 +95,16 @@ impl Files {
         }
         files.sort_unstable();
         Ok(Self(files))
+    }
+
+    /// The names of the published crates, and their manifests.
+    fn manifests(&self) -> Result<Vec<(String, String)>, String> {
+        let manifests = self.0.iter().filter_map(|path| {
+            let name = path.strip_prefix("crates/")?.strip_suffix("/Cargo.toml")?;
+            // Templates have manifests of their own.
+            (!name.contains('/')).then(|| Ok((name.to_owned(), read(path)?)))
+        });
+        manifests.collect()
     }
 
     /// Whether a link in `page` leads to a file, a folder, or a heading. Those to other sites aren't looked at.

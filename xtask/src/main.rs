@@ -9,8 +9,10 @@
 mod autobahn;
 mod clients;
 mod cluster;
+mod dependencies;
 mod deploy;
 mod docs;
+mod evidence;
 mod generated;
 mod layers;
 mod parity;

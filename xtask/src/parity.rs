@@ -1,5 +1,7 @@
 //! The table of Phoenix's features: each with what Bennu has for it, how it stands, and the tests that show it.
 
+use crate::evidence;
+
 /// How many features Phoenix has, by the letter of their group. The others are numbered too, but by ourselves.
 const GROUPS: [(char, usize); 9] = [
     ('A', 29),
@@ -59,12 +61,12 @@ pub(crate) fn check(
                 row.verdict
             ));
         }
-        let tests = tests(row.tests);
+        let tests = evidence::named(row.tests);
         if tests.is_empty() && row.verdict.starts_with(WORKS) {
             wrong.push(format!("{number} works, and no test shows it"));
         }
         for (file, name) in tests {
-            if let Err(why) = find(file, name, files, &read) {
+            if let Err(why) = evidence::find(file, name, files, &read) {
                 wrong.push(format!("{number}: {why}"));
             }
         }
@@ -89,43 +91,6 @@ fn row(line: &str) -> Option<Row<'_>> {
             verdict: cell(),
             tests: cell(),
         })
-}
-
-/// The tests of a cell: `` `file::name` ``, where the file is the end of a path.
-fn tests(cell: &str) -> Vec<(&str, &str)> {
-    let code = cell.split('`').skip(1).step_by(2);
-    code.filter_map(|it| it.split_once("::")).collect()
-}
-
-/// Whether there is one such file, with such a test.
-fn find(
-    file: &str,
-    name: &str,
-    files: &[String],
-    read: &impl Fn(&str) -> String,
-) -> Result<(), String> {
-    let within = format!("/{file}");
-    let mut paths = files
-        .iter()
-        .filter(|it| *it == file || it.ends_with(&within));
-    let path = match (paths.next(), paths.next()) {
-        (Some(path), None) => path,
-        (None, _) => return Err(format!("there is no file {file}")),
-        (Some(one), Some(other)) => return Err(format!("{file} may be {one} or {other}")),
-    };
-    let text = read(path);
-    let named = if path.ends_with(".rs") {
-        text.contains(&format!("fn {name}("))
-    } else {
-        ['"', '`', '\'']
-            .iter()
-            .any(|quote| text.contains(&format!("{quote}{name}{quote}")))
-    };
-    if named {
-        Ok(())
-    } else {
-        Err(format!("{path} has no test {name:?}"))
-    }
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "docs",
-        about: "links lead somewhere, and the parity table is whole",
+        about: "links lead somewhere, tables name tests that exist, and dependencies have reasons",
         run: docs::run,
         long: None,
     },
@@ -103,7 +103,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "soak",
         about: "sockets, channels and names come and go: a minute, or 20 with --long",
-        run: || abuse(&[], &["soak", "--minutes", "1", "--sockets", "2000"]),
+        run: || abuse(&[], SOAK),
         long: Some(|| abuse(&["--release"], &["soak", "--minutes", "20"])),
     },
 ];
@@ -119,10 +119,21 @@ const FAULTS: Step = Step {
 /// Runs where it's asked for, with `--long` or by its name: all is compiled once more for it.
 const SCHEDULES: Step = Step {
     name: "schedules",
-    about: "what threads may do to topics and outboxes, in whatever order",
+    about: "what threads may do to topics, outboxes and long-poll sessions, in whatever order",
     run: || schedules(100_000),
     long: Some(|| schedules(1_000_000)),
 };
+
+/// A minute of what 20 minutes do, by servers that aren't optimized.
+const SOAK: &[&str] = &[
+    "soak",
+    "--minutes",
+    "1",
+    "--sockets",
+    "2000",
+    "--guests",
+    "1",
+];
 
 /// Where the suites in JavaScript are.
 const PHOENIX_JS: &str = "tests/phoenix-js";

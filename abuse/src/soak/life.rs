@@ -26,7 +26,7 @@ use crate::{
 /// Members of a topic.
 const TOPIC_MEMBERS: u64 = 10;
 /// Names that come and go with one deed.
-const NAMES: u64 = 10;
+const NAMES: u64 = 16;
 /// Less than half of what a client may be silent.
 const HEARTBEAT: Duration = Duration::from_secs(25);
 
@@ -37,6 +37,8 @@ pub(crate) enum Deed {
     Shout,
     /// Joins topics that nobody else has ever joined, pushes events that nobody has ever heard of, and leaves.
     Names,
+    /// Users who have never been there come, one after the other, are present in a lobby, and vanish.
+    Guests,
     /// Leaves its topic and joins again.
     Leave,
     /// Has its channel panic and joins again.
@@ -52,7 +54,7 @@ pub(crate) enum Deed {
 /// What was done by all.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    deeds: [AtomicU64; 7],
+    deeds: [AtomicU64; 8],
     /// Distinct ones; each number is used once.
     users: AtomicU64,
     topics: AtomicU64,
@@ -64,6 +66,8 @@ pub(crate) struct Life {
     server: SocketAddr,
     tally: Arc<Tally>,
     number: u64,
+    /// How many come with one deed.
+    guests: u64,
     user: u64,
     socket: Socket,
     /// The last one that was used.
@@ -71,9 +75,10 @@ pub(crate) struct Life {
 }
 
 impl Deed {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Shout,
         Self::Names,
+        Self::Guests,
         Self::Leave,
         Self::Crash,
         Self::Close,
@@ -88,12 +93,18 @@ impl Deed {
 
 impl Life {
     /// The first user of a place connects.
-    pub(crate) async fn begin(number: u64, server: SocketAddr, tally: Arc<Tally>) -> Result<Self> {
+    pub(crate) async fn begin(
+        number: u64,
+        guests: u64,
+        server: SocketAddr,
+        tally: Arc<Tally>,
+    ) -> Result<Self> {
         let (user, socket) = connect(number, server, &tally).await?;
         let mut life = Self {
             server,
             tally,
             number,
+            guests,
             user,
             socket,
             reference: 0,
@@ -139,6 +150,7 @@ impl Life {
         match deed {
             Deed::Shout => self.shout().await,
             Deed::Names => self.names().await,
+            Deed::Guests => self.guests().await,
             Deed::Leave => {
                 let topic = self.topic();
                 self.ask(&topic, "phx_leave", "{}").await?;
@@ -211,6 +223,17 @@ impl Life {
         self.socket.send(&bytes).await?;
         let last = self.reference.to_string();
         self.socket.reply(&last).await?;
+        Ok(())
+    }
+
+    /// A lobby of their own: what they come and go with is told to those of them who are still there.
+    async fn guests(&self) -> Result<()> {
+        let lobby = format!("lobby:guests-{}", self.number);
+        for _ in 0..self.guests {
+            let (_, mut guest) = connect(self.number, self.server, &self.tally).await?;
+            guest.join(&lobby).await?;
+            guest.reset();
+        }
         Ok(())
     }
 

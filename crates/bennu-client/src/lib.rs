@@ -15,6 +15,13 @@ mod socket;
 mod status;
 mod transport;
 
+/// What `bennu-fuzz` tries on this crate's inner parts. No part of the API.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::{machine::fuzzing::machine, presence::fuzzing::roster};
+}
+
 pub use bennu_wire::{DecodeError, EncodeError, Payload, Topic};
 pub use bytes::Bytes;
 /// TLS, in the version that [`Client::tls`] takes.

@@ -4,6 +4,8 @@
 //! `T` is what answers are for: the driver's is a channel to who waits, a test's is a name.
 
 mod channel;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod link;
 mod output;
 mod requests;

@@ -1,5 +1,7 @@
 //! Who is there: the client's side of presence.
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod roster;
 #[cfg(test)]
 mod tests;

@@ -141,8 +141,7 @@ impl Adapter for NatsBus {
     }
 
     fn publish(&self, subject: &Subject, message: Bytes) {
-        let name = self.connection.names.name(subject);
-        self.connection.queue.push(name.into(), message);
+        self.connection.queue.push(subject.clone(), message);
     }
 
     fn subscribe(&self, subject: &Subject) -> Registration {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_nats::{Client, Event, PublishErrorKind, RequestErrorKind};
-use bennu_pubsub::{BusHub, BusQueue, Subject, SubjectNames};
+use bennu_pubsub::{BusHub, BusQueue, Parcel, PerPartition, Subject, SubjectNames};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::{
@@ -19,12 +19,16 @@ use crate::{NatsOptions, interest::Interest};
 /// What is handed over in one piece, at most. One message may be longer.
 const BATCH_MESSAGES_MAX: usize = 1024;
 const BATCH_BYTES_MAX: usize = 1 << 20;
+/// How long messages to one subject become when they are put together.
+const PARCEL_BYTES_MAX: usize = 32 * 1024;
 
 pub(crate) struct Connection {
     pub(crate) names: SubjectNames,
     pub(crate) options: NatsOptions,
     pub(crate) hub: BusHub,
-    pub(crate) queue: BusQueue<async_nats::Subject>,
+    /// What partitions are called, made once.
+    partitions: PerPartition<async_nats::Subject>,
+    pub(crate) queue: BusQueue<Subject>,
     interest: Mutex<Interest>,
     wake: Notify,
     state: watch::Sender<State>,
@@ -46,6 +50,7 @@ impl Connection {
         Self {
             names,
             hub: BusHub::default(),
+            partitions: PerPartition::new(),
             queue: BusQueue::new(options.queue_messages_max, options.queue_bytes_max),
             options,
             interest: Mutex::default(),
@@ -57,6 +62,14 @@ impl Connection {
 
     pub(crate) fn interest(&self) -> MutexGuard<'_, Interest> {
         self.interest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn name(&self, subject: &Subject) -> async_nats::Subject {
+        let make = || self.names.name(subject).into();
+        match subject {
+            Subject::Partition(number) => self.partitions.get_or_make(*number, make).clone(),
+            Subject::Node(_) | Subject::Gossip => make(),
+        }
     }
 
     /// Interest has changed.
@@ -92,12 +105,17 @@ impl Connection {
         });
         self.interest().away();
         self.queue.close();
+        let why = match why {
+            Event::ClientError(error) => error.to_string(),
+            why => format!("nats: {why}"),
+        };
         if announced {
-            tracing::warn!(%why, "lost the connection to NATS");
+            tracing::warn!(why, "lost the connection to NATS");
             self.hub.turned(false);
         } else {
-            tracing::debug!(%why, "there is no connection to NATS");
+            tracing::debug!(why, "there is no connection to NATS");
         }
+        self.hub.failed(why);
     }
 
     /// Subscribes to what is wanted, and tells when all of it holds, until the end.
@@ -105,7 +123,7 @@ impl Connection {
         loop {
             let changes = self.interest().changes();
             for subject in &changes {
-                let Ok(mut messages) = client.subscribe(self.names.name(subject)).await else {
+                let Ok(mut messages) = client.subscribe(self.name(subject)).await else {
                     // The client has ended.
                     return;
                 };
@@ -203,20 +221,23 @@ impl Connection {
         }
     }
 
-    async fn send(&self, client: &Client, messages: Vec<(async_nats::Subject, Bytes)>) {
+    async fn send(&self, client: &Client, messages: Vec<(Subject, Bytes)>) {
         let count = messages.len();
+        // A server that takes less than that is asked for less.
+        let bytes_max = client.server_info().max_payload;
+        let parcels = Parcel::pack(messages, PARCEL_BYTES_MAX.min(bytes_max));
         let mut state = self.state.subscribe();
         let epoch = state.borrow_and_update().epoch;
         let send = async {
             let mut refused = 0;
-            for (subject, message) in messages {
-                let bytes = message.len();
-                match client.publish(subject, message).await {
+            for parcel in parcels {
+                let bytes = parcel.bytes.len();
+                match client.publish(self.name(&parcel.to), parcel.bytes).await {
                     Ok(()) => {}
                     Err(error) if error.kind() == PublishErrorKind::Send => return None,
                     Err(error) => {
                         tracing::warn!(%error, bytes, "a message for other nodes can't be sent");
-                        refused += 1;
+                        refused += parcel.messages;
                     }
                 }
             }

@@ -71,10 +71,12 @@ impl fmt::Display for NotConnected {
 impl error::Error for NotConnected {}
 
 /// How the bus is: see [`Adapter::health`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdapterHealth {
     /// Whether all of the bus can be reached, as far as is known. True where there is none.
     pub connected: bool,
+    /// Why it isn't connected, in the words of the last attempt that failed: which server, and what it said.
+    pub error: Option<Arc<str>>,
     /// Messages that are known to be lost, since the start: published while the bus couldn't be reached or too much
     /// was queued, under way when a connection broke, or dropped because this node took them too slowly.
     pub lost: u64,
@@ -92,6 +94,7 @@ impl Default for AdapterHealth {
     fn default() -> Self {
         Self {
             connected: true,
+            error: None,
             lost: 0,
             published: 0,
             received: 0,

@@ -3,14 +3,14 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use bytes::Bytes;
 
-use crate::{AdapterHealth, Link, Subject};
+use crate::{AdapterHealth, Link, Subject, parcel::unpack};
 
 /// What the connections of an [`Adapter`](crate::Adapter) count, and whether all of them are there. For those who write
 /// adapters.
@@ -19,23 +19,26 @@ pub struct BusHub {
     published: AtomicU64,
     received: AtomicU64,
     reconnects: AtomicU64,
+    /// Read with each message, so it stands beside the lock.
+    link: OnceLock<Arc<dyn Link>>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    link: Option<Arc<dyn Link>>,
     /// Connections there should be, and those there are.
     wanted: usize,
     up: usize,
     /// What the link was told last.
     told: bool,
+    error: Option<Arc<str>>,
 }
 
 impl BusHub {
-    /// Tells `link` from now on.
+    /// Tells `link` from now on. There is one: a second one is told nothing.
     pub fn start(&self, link: Arc<dyn Link>) {
-        self.change(|state| state.link = Some(link));
+        let _ = self.link.set(link);
+        self.change(|_| ());
     }
 
     /// There should be so many more connections.
@@ -59,22 +62,26 @@ impl BusHub {
         });
     }
 
+    /// A connection couldn't be made, or was lost. Until all are there, it's in the [health](Self::health).
+    pub fn failed(&self, why: impl Into<Arc<str>>) {
+        let why = why.into();
+        self.change(|state| state.error = Some(why));
+    }
+
     /// Whether all connections are there.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.wanted > 0 && state.up >= state.wanted
+        state.is_connected()
     }
 
-    /// Hands over a message that came.
+    /// Hands over what came: a message, or the messages of a [`Parcel`](crate::Parcel).
     pub fn receive(&self, subject: &Subject, message: Bytes) {
-        let link = {
-            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.link.clone()
-        };
-        if let Some(link) = link {
-            self.received.fetch_add(1, Ordering::Relaxed);
-            link.receive(subject, message);
+        if let Some(link) = self.link.get() {
+            unpack(message, |message| {
+                self.received.fetch_add(1, Ordering::Relaxed);
+                link.receive(subject, message);
+            });
         }
     }
 
@@ -92,8 +99,13 @@ impl BusHub {
     #[must_use]
     pub fn health(&self, lost: u64, queued_bytes: usize) -> AdapterHealth {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (connected, error) = {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            (state.is_connected(), state.error.clone())
+        };
         AdapterHealth {
-            connected: self.is_connected(),
+            connected,
+            error,
             lost,
             published: get(&self.published),
             received: get(&self.received),
@@ -107,18 +119,25 @@ impl BusHub {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
-        let connected = state.wanted > 0 && state.up >= state.wanted;
-        if connected == state.told {
+        let connected = state.is_connected();
+        if connected {
+            state.error = None;
+        }
+        let Some(link) = self.link.get().filter(|_| connected != state.told) else {
             return;
-        }
+        };
         state.told = connected;
-        if let Some(link) = &state.link {
-            if connected {
-                link.connected();
-            } else {
-                link.disconnected();
-            }
+        if connected {
+            link.connected();
+        } else {
+            link.disconnected();
         }
+    }
+}
+
+impl State {
+    fn is_connected(&self) -> bool {
+        self.wanted > 0 && self.up >= self.wanted
     }
 }
 

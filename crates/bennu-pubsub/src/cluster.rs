@@ -337,21 +337,20 @@ impl Shared {
         if message.is_from(&self.node) {
             return Ok(&counters.echoes);
         }
-        let from = message.from()?;
-        match message.body {
+        match &message.body {
             Body::Broadcast(remote) => {
                 if let Some(topics) = self.topics.upgrade() {
-                    let topic = remote.topic;
-                    deliver(&topics, topic, || remote.into_broadcast())?;
+                    deliver(&topics, remote.topic, |topic| remote.broadcast(topic))?;
                 }
             }
-            Body::Service { tag, to, message } => {
-                if to != 0 && to != self.node.start {
+            Body::Service { tag, to, body } => {
+                if *to != 0 && *to != self.node.start {
                     // It was for a node of our name that isn't there any more.
                     return Ok(&counters.unserved);
                 }
-                match self.service(ServiceTag(tag)) {
-                    Some(service) => service.receive(&from, message),
+                let from = message.from()?;
+                match self.service(ServiceTag(*tag)) {
+                    Some(service) => service.receive(&from, body.clone()),
                     None => return Ok(&counters.unserved),
                 }
             }

@@ -287,6 +287,7 @@ impl Adapter for LocalAdapter {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         AdapterHealth {
             connected: self.is_connected(),
+            error: None,
             lost: get(&self.port.lost),
             published: get(&self.port.published),
             received: get(&self.port.received),

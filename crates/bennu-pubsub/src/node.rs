@@ -18,6 +18,9 @@ use crate::{
 
 /// Broadcasts that may wait for ranges to be served. The broadcaster that exceeds it serves the oldest itself.
 const BACKLOG_MESSAGES_MAX: usize = 16;
+/// A range hears of what waits as much as makes so many deliveries, or a single broadcast where that makes more: the lock is
+/// held meanwhile.
+const DELIVERIES_AT_ONCE: usize = 4 * RANGE;
 
 /// A slot's number is its range's number times [`RANGE`], and its place in there.
 #[derive(Default)]
@@ -102,7 +105,7 @@ impl Subscribers {
     ) -> Progress {
         let Some(rest) = &mut self.rest else {
             return Progress::Delivered(self.first.deliver(
-                broadcast,
+                std::slice::from_ref(broadcast),
                 origin.filter(|it| !it.echo).map(|it| it.slot as usize),
             ));
         };
@@ -122,7 +125,7 @@ impl Subscribers {
         }
     }
 
-    /// Serves one range with one broadcast of the backlog. When nothing is left to do it says how many
+    /// Serves one range with what of the backlog it hasn't heard, or some of it. When nothing is left to do it says how many
     /// deliveries the backlog took.
     pub(crate) fn step(&mut self) -> Option<usize> {
         self.serve_oldest();
@@ -135,19 +138,22 @@ impl Subscribers {
         Some(delivered)
     }
 
-    /// Serves one range with the oldest broadcast, or, when none needs it any more, takes that off the backlog; then
-    /// true.
+    /// Serves one range with the oldest broadcast and what fits in behind it, or, when none needs the oldest any more,
+    /// takes that off the backlog; then true.
     fn serve_oldest(&mut self) -> bool {
         let Some(rest) = &mut self.rest else {
             return true;
         };
-        let Some(oldest) = rest.backlog.front() else {
+        if rest.backlog.is_empty() {
             return true;
-        };
+        }
         let mut ranges = std::iter::once(&mut self.first).chain(&mut rest.ranges);
         if let Some(range) = ranges.find(|it| it.heard == 0) {
-            range.heard = 1;
-            rest.delivered += range.deliver(oldest, None);
+            let count = range.broadcasts_in(DELIVERIES_AT_ONCE);
+            let waiting = rest.backlog.make_contiguous();
+            let heard = waiting.get(..count).unwrap_or(waiting);
+            range.heard = heard.len();
+            rest.delivered += range.deliver(heard, None);
             return false;
         }
         rest.backlog.pop_front();
@@ -172,8 +178,10 @@ impl Subscribers {
         let skipped = origin
             .filter(|it| !it.echo)
             .map(|it| it.slot as usize % RANGE);
-        for (broadcast, nth) in rest.backlog.iter().zip(1..).skip(from) {
-            rest.delivered += range.deliver(broadcast, skipped.filter(|_| nth == newest));
+        let unheard = rest.backlog.make_contiguous().get(from..);
+        if let Some((last, before)) = unheard.and_then(|it| it.split_last()) {
+            rest.delivered += range.deliver(before, None);
+            rest.delivered += range.deliver(std::slice::from_ref(last), skipped);
         }
     }
 

@@ -371,14 +371,14 @@ impl Drop for Subscription {
     }
 }
 
-/// Delivers a broadcast of another node, which is made if somebody is there to hear it.
+/// Delivers a broadcast of another node, which is made if somebody is there to hear it, of the topic as it's kept here.
 pub(crate) fn deliver<E>(
     registry: &Registry,
     topic: &str,
-    make: impl FnOnce() -> Result<Arc<Broadcast>, E>,
+    make: impl FnOnce(Topic) -> Result<Arc<Broadcast>, E>,
 ) -> Result<(), E> {
     if let Some(node) = registry.find(topic) {
-        node.broadcast(&make()?, None);
+        node.broadcast(&make(node.topic.clone())?, None);
     }
     Ok(())
 }

@@ -90,8 +90,17 @@ impl Range {
         }
     }
 
-    /// Delivers to all but one, and says to how many.
-    pub(crate) fn deliver(&self, broadcast: &Arc<Broadcast>, skipped: Option<usize>) -> usize {
+    /// How many broadcasts make at most so many deliveries, and one at least.
+    pub(crate) fn broadcasts_in(&self, deliveries: usize) -> usize {
+        deliveries
+            .checked_div(self.taken.into())
+            .unwrap_or(usize::MAX)
+            .max(1)
+    }
+
+    /// Delivers to all but one, and says how many deliveries that was. Each hears all of it before the next one does:
+    /// what belongs to a subscriber is fetched from memory once.
+    pub(crate) fn deliver(&self, broadcasts: &[Arc<Broadcast>], skipped: Option<usize>) -> usize {
         if self.is_empty() {
             return 0;
         }
@@ -100,8 +109,10 @@ impl Range {
             if let Slot::Taken { subscriber, key } = slot
                 && Some(place) != skipped
             {
-                subscriber.deliver(*key, broadcast);
-                delivered += 1;
+                for broadcast in broadcasts {
+                    subscriber.deliver(*key, broadcast);
+                }
+                delivered += broadcasts.len();
             }
         }
         delivered

@@ -18,7 +18,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 use crate::{
     RedisOptions,
     cluster::RedisCluster,
-    rendezvous::choose,
+    names::{Name, Names},
     shard::{Flavour, Shard, ended},
 };
 
@@ -40,7 +40,7 @@ use crate::{
 /// # Ok::<(), bennu_redis::RedisBusError>(())
 /// ```
 pub struct RedisBus {
-    names: SubjectNames,
+    names: Arc<Names>,
     hub: Arc<BusHub>,
     servers: Servers,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -48,11 +48,7 @@ pub struct RedisBus {
 }
 
 enum Servers {
-    Independent {
-        shards: Vec<Arc<Shard>>,
-        /// In the order of the shards.
-        addresses: Vec<String>,
-    },
+    Independent(Vec<Arc<Shard>>),
     Cluster(Arc<RedisCluster>),
 }
 
@@ -78,12 +74,15 @@ impl RedisBus {
         options: RedisOptions,
     ) -> Result<Self, RedisBusError> {
         let names = SubjectNames::new(&options.prefix).map_err(RedisBusError::Prefix)?;
-        let infos = urls
-            .into_iter()
-            .map(IntoConnectionInfo::into_connection_info);
-        let infos: Vec<ConnectionInfo> = infos
-            .collect::<Result<_, _>>()
-            .map_err(RedisBusError::Url)?;
+        let infos = infos(urls, &options)?;
+        let addresses: Vec<String> = infos.iter().map(|it| it.addr().to_string()).collect();
+        let mut distinct = addresses.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        if addresses.is_empty() || distinct.len() < addresses.len() {
+            return Err(RedisBusError::Servers(addresses.len()));
+        }
+        let names = Arc::new(Names::new(names, addresses));
         let hub = Arc::new(BusHub::default());
         hub.expect(infos.len());
         let shard = |info| {
@@ -101,17 +100,10 @@ impl RedisBus {
         let shards: Vec<_> = shards
             .collect::<Result<_, _>>()
             .map_err(RedisBusError::Url)?;
-        let addresses: Vec<String> = shards.iter().map(|it| it.name.clone()).collect();
-        let mut distinct = addresses.clone();
-        distinct.sort_unstable();
-        distinct.dedup();
-        if addresses.is_empty() || distinct.len() < addresses.len() {
-            return Err(RedisBusError::Servers(addresses.len()));
-        }
         Ok(Self {
             names,
             hub,
-            servers: Servers::Independent { shards, addresses },
+            servers: Servers::Independent(shards),
             tasks: Mutex::default(),
             options,
         })
@@ -129,15 +121,11 @@ impl RedisBus {
         options: RedisOptions,
     ) -> Result<Self, RedisBusError> {
         let names = SubjectNames::new(&options.prefix).map_err(RedisBusError::Prefix)?;
-        let infos = urls
-            .into_iter()
-            .map(IntoConnectionInfo::into_connection_info);
-        let infos: Vec<ConnectionInfo> = infos
-            .collect::<Result<_, _>>()
-            .map_err(RedisBusError::Url)?;
+        let infos = infos(urls, &options)?;
         if infos.is_empty() {
             return Err(RedisBusError::Servers(0));
         }
+        let names = Arc::new(Names::new(names, Vec::new()));
         let hub = Arc::new(BusHub::default());
         let cluster = RedisCluster::new(infos, names.clone(), options.clone(), hub.clone());
         Ok(Self {
@@ -158,7 +146,7 @@ impl Adapter for RedisBus {
     fn start(&self, link: Arc<dyn Link>) {
         self.hub.start(link);
         match &self.servers {
-            Servers::Independent { shards, .. } => {
+            Servers::Independent(shards) => {
                 let tasks = shards.iter().map(|it| tokio::spawn(it.clone().run()));
                 self.tasks().extend(tasks);
             }
@@ -167,43 +155,42 @@ impl Adapter for RedisBus {
     }
 
     fn publish(&self, subject: &Subject, message: Bytes) {
-        let channel: Arc<str> = self.names.name(subject).into();
         match &self.servers {
-            Servers::Independent { .. } => {
-                if let Some(shard) = self.servers.shard(&channel) {
-                    shard.publish(channel, message);
+            Servers::Independent(shards) => {
+                if let Some(shard) = shard(shards, &self.names.name(subject)) {
+                    shard.publish(subject, message);
                 }
             }
-            Servers::Cluster(cluster) => cluster.publish(channel, message),
+            Servers::Cluster(cluster) => cluster.publish(subject, message),
         }
     }
 
     fn subscribe(&self, subject: &Subject) -> Registration {
-        let channel: Arc<str> = self.names.name(subject).into();
+        let name = self.names.name(subject);
         match &self.servers {
-            Servers::Independent { .. } => match self.servers.shard(&channel) {
-                Some(shard) => shard.want(&channel),
+            Servers::Independent(shards) => match shard(shards, &name) {
+                Some(shard) => shard.want(&name.text),
                 None => Box::pin(async { Err(NotConnected) }),
             },
-            Servers::Cluster(cluster) => cluster.want(&channel),
+            Servers::Cluster(cluster) => cluster.want(&name),
         }
     }
 
     fn unsubscribe(&self, subject: &Subject) {
-        let channel = self.names.name(subject);
+        let name = self.names.name(subject);
         match &self.servers {
-            Servers::Independent { .. } => {
-                if let Some(shard) = self.servers.shard(&channel) {
-                    shard.unwant(&channel);
+            Servers::Independent(shards) => {
+                if let Some(shard) = shard(shards, &name) {
+                    shard.unwant(&name.text);
                 }
             }
-            Servers::Cluster(cluster) => cluster.unwant(&channel),
+            Servers::Cluster(cluster) => cluster.unwant(&name.text),
         }
     }
 
     fn health(&self) -> AdapterHealth {
         let (lost, queued_bytes) = match &self.servers {
-            Servers::Independent { shards, .. } => (
+            Servers::Independent(shards) => (
                 shards.iter().map(|it| it.queue.lost()).sum(),
                 shards.iter().map(|it| it.queue.bytes()).sum(),
             ),
@@ -215,7 +202,7 @@ impl Adapter for RedisBus {
     fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let mut tasks = std::mem::take(&mut *self.tasks());
         match &self.servers {
-            Servers::Independent { shards, .. } => shards.iter().for_each(|it| it.end()),
+            Servers::Independent(shards) => shards.iter().for_each(|it| it.end()),
             Servers::Cluster(cluster) => tasks.extend(cluster.end()),
         }
         let time_max = self.options.answer_time_max;
@@ -227,14 +214,18 @@ impl Adapter for RedisBus {
     }
 }
 
-impl Servers {
-    /// The one of several independent servers that a channel is on.
-    fn shard(&self, channel: &str) -> Option<&Arc<Shard>> {
-        match self {
-            Self::Independent { shards, addresses } => shards.get(choose(addresses, channel)),
-            Self::Cluster(_) => None,
-        }
-    }
+/// The one of several independent servers that a channel is on.
+fn shard<'a>(shards: &'a [Arc<Shard>], name: &Name) -> Option<&'a Arc<Shard>> {
+    shards.get(name.server)
+}
+
+fn infos<U: IntoConnectionInfo>(
+    urls: impl IntoIterator<Item = U>,
+    options: &RedisOptions,
+) -> Result<Vec<ConnectionInfo>, RedisBusError> {
+    let info = |url: U| options.trusting(url.into_connection_info()?);
+    let infos = urls.into_iter().map(info).collect::<Result<_, _>>();
+    infos.map_err(RedisBusError::Url)
 }
 
 impl Drop for RedisBus {

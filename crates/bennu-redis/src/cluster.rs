@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use bennu_pubsub::{Backoff, BusHub, NotConnected, Registration, SubjectNames};
+use bennu_pubsub::{Backoff, BusHub, NotConnected, Registration, Subject};
 use bytes::Bytes;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError, Value};
 use tokio::{
@@ -20,8 +20,9 @@ use tokio::{
 
 use crate::{
     RedisOptions,
+    names::{Name, Names},
     shard::{Flavour, Shard},
-    slots::Slots,
+    slots::{Slots, slot},
 };
 
 /// How often the cluster is asked where its slots are when nothing hints that they moved.
@@ -29,7 +30,7 @@ const REFRESH: Duration = Duration::from_secs(30);
 
 pub(crate) struct RedisCluster {
     seeds: Vec<ConnectionInfo>,
-    names: SubjectNames,
+    names: Arc<Names>,
     options: RedisOptions,
     hub: Arc<BusHub>,
     map: RwLock<Map>,
@@ -53,6 +54,8 @@ enum Phase {
 #[derive(Default)]
 struct Map {
     slots: Option<Slots>,
+    /// Who has the slots, by their ranges' places.
+    holders: Vec<Option<Arc<Shard>>>,
     shards: HashMap<(String, u16), Running>,
     /// What is to be subscribed to, and where it is.
     wanted: HashMap<Arc<str>, Option<Arc<Shard>>>,
@@ -66,7 +69,7 @@ struct Running {
 impl RedisCluster {
     pub(crate) fn new(
         seeds: Vec<ConnectionInfo>,
-        names: SubjectNames,
+        names: Arc<Names>,
         options: RedisOptions,
         hub: Arc<BusHub>,
     ) -> Self {
@@ -82,38 +85,38 @@ impl RedisCluster {
         }
     }
 
-    pub(crate) fn publish(&self, channel: Arc<str>, message: Bytes) {
-        let shard = self.read().shard(&channel).cloned();
-        match shard {
-            Some(shard) => shard.publish(channel, message),
+    pub(crate) fn publish(&self, subject: &Subject, message: Bytes) {
+        let slot = self.names.name(subject).slot;
+        match self.read().shard(slot) {
+            Some(shard) => shard.publish(subject, message),
             None => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
-    pub(crate) fn want(self: &Arc<Self>, channel: &Arc<str>) -> Registration {
-        if let Some(registration) = self.want_now(channel) {
+    pub(crate) fn want(self: &Arc<Self>, name: &Name) -> Registration {
+        if let Some(registration) = self.want_now(name) {
             return registration;
         }
         // Nobody knows yet where it is. It's noted, and asked for when it's known.
-        let (this, channel) = (self.clone(), channel.clone());
+        let (this, name) = (self.clone(), name.clone());
         let mut phase = self.phase.subscribe();
         Box::pin(async move {
             match phase.wait_for(|it| *it != Phase::Unknown).await {
                 Ok(phase) if *phase == Phase::Known => {}
                 Ok(_) | Err(_) => return Err(NotConnected),
             }
-            let registration = this.want_now(&channel);
+            let registration = this.want_now(&name);
             registration.ok_or(NotConnected)?.await
         })
     }
 
-    fn want_now(&self, channel: &Arc<str>) -> Option<Registration> {
+    fn want_now(&self, name: &Name) -> Option<Registration> {
         let mut map = self.write();
-        let shard = map.shard(channel).cloned();
-        map.wanted.insert(channel.clone(), shard.clone());
-        shard.map(|it| it.want(channel))
+        let shard = map.shard(name.slot).cloned();
+        map.wanted.insert(name.text.clone(), shard.clone());
+        shard.map(|it| it.want(&name.text))
     }
 
     pub(crate) fn unwant(&self, channel: &str) {
@@ -138,6 +141,7 @@ impl RedisCluster {
         self.phase.send_replace(Phase::Ended);
         let mut map = self.write();
         map.slots = None;
+        map.holders.clear();
         let shards = map.shards.drain().map(|(_, running)| running);
         let ended = shards.map(|Running { shard, task }| {
             shard.end();
@@ -157,7 +161,7 @@ impl RedisCluster {
                 _ = ending.wait_for(|it| *it == Phase::Ended) => return,
             };
             match found {
-                Some(slots) => {
+                Ok(slots) => {
                     backoff.reset();
                     self.apply(slots);
                     tokio::select! {
@@ -166,7 +170,7 @@ impl RedisCluster {
                         _ = ending.wait_for(|it| *it == Phase::Ended) => return,
                     }
                 }
-                None => {
+                Err(why) => {
                     self.phase.send_if_modified(|it| {
                         let first = *it == Phase::Unknown;
                         if first {
@@ -174,7 +178,9 @@ impl RedisCluster {
                         }
                         first
                     });
-                    tracing::warn!("no server of the Redis cluster says where its slots are");
+                    let text = "no server of the Redis cluster says where its slots are";
+                    tracing::warn!(why, "{text}");
+                    self.hub.failed(format!("{text}; {why}"));
                 }
             }
             // Hints come in crowds.
@@ -182,19 +188,21 @@ impl RedisCluster {
         }
     }
 
-    /// Asks one server after the other where the slots are.
-    async fn find(&self) -> Option<Slots> {
+    /// Asks one server after the other where the slots are. The error is that of the last one.
+    async fn find(&self) -> Result<Slots, String> {
         let known = self.read().slots.as_ref().map(Slots::servers);
         let known = known.into_iter().flatten().filter_map(|it| self.info(&it));
+        let mut why = String::new();
         for info in known.chain(self.seeds.iter().cloned()) {
             let name = info.addr().to_string();
             match ask(info, &self.options).await {
-                Ok(Some(slots)) => return Some(slots),
-                Ok(None) => tracing::debug!(server = name, "it isn't part of a Redis cluster"),
-                Err(error) => tracing::debug!(server = name, %error, "failed to ask for slots"),
+                Ok(Some(slots)) => return Ok(slots),
+                Ok(None) => why = format!("{name}: it isn't part of a Redis cluster"),
+                Err(error) => why = format!("{name}: {error}"),
             }
+            tracing::debug!(why, "failed to ask for slots");
         }
-        None
+        Err(why)
     }
 
     /// How to connect to a server that the cluster has named: as to the first one that we were told of.
@@ -252,10 +260,13 @@ impl RedisCluster {
             }
             stays
         });
+        let holder = |it| Some(map.shards.get(it)?.shard.clone());
+        let holders = slots.holders().map(holder).collect();
+        map.holders = holders;
         map.slots = Some(slots);
         let channels: Vec<_> = map.wanted.keys().cloned().collect();
         for channel in channels {
-            let shard = map.shard(&channel).cloned();
+            let shard = map.shard(slot(&channel)).cloned();
             let Some(before) = map.wanted.insert(channel.clone(), shard.clone()) else {
                 continue;
             };
@@ -289,9 +300,9 @@ impl RedisCluster {
 }
 
 impl Map {
-    fn shard(&self, channel: &str) -> Option<&Arc<Shard>> {
-        let server = self.slots.as_ref()?.server(channel)?;
-        Some(&self.shards.get(server)?.shard)
+    fn shard(&self, slot: u16) -> Option<&Arc<Shard>> {
+        let range = self.slots.as_ref()?.range(slot)?;
+        self.holders.get(range)?.as_ref()
     }
 }
 

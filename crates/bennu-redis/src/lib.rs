@@ -20,6 +20,7 @@
 mod bus;
 mod channels;
 mod cluster;
+mod names;
 mod options;
 mod rendezvous;
 mod shard;

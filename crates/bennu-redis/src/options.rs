@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use redis::{ConnectionInfo, RedisError};
+
 /// Limits and names of a [`RedisBus`](crate::RedisBus).
 #[derive(Debug, Clone)]
 pub struct RedisOptions {
@@ -10,6 +12,8 @@ pub struct RedisOptions {
     pub(crate) queue_bytes_max: usize,
     pub(crate) backoff_max: Duration,
     pub(crate) answer_time_max: Duration,
+    #[cfg(feature = "tls")]
+    root_certificates: Option<Vec<u8>>,
 }
 
 impl RedisOptions {
@@ -22,6 +26,8 @@ impl RedisOptions {
             queue_bytes_max: 32 << 20,
             backoff_max: Duration::from_millis(500),
             answer_time_max: Duration::from_secs(5),
+            #[cfg(feature = "tls")]
+            root_certificates: None,
         }
     }
 
@@ -61,6 +67,57 @@ impl RedisOptions {
     pub fn answer_time_max(mut self, time: Duration) -> Self {
         self.answer_time_max = time;
         self
+    }
+
+    /// The certificates that a server's has to be signed by, as PEM: for `rediss://`, in place of those that the operating
+    /// system trusts. Needs the feature `tls`.
+    ///
+    /// ```
+    /// use bennu_redis::{RedisBus, RedisOptions};
+    ///
+    /// // What is no certificate is found out here, not when it connects.
+    /// let options = RedisOptions::new().root_certificates("-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----");
+    /// assert!(RedisBus::servers(["rediss://:secret@10.0.0.5:6379"], options).is_err());
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificates = Some(pem.into());
+        self
+    }
+
+    /// `info`, and whom to trust, where it's about TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) fn trusting(&self, info: ConnectionInfo) -> Result<ConnectionInfo, RedisError> {
+        use redis::{Client, ConnectionAddr, TlsCertificates};
+        use rustls::crypto::{CryptoProvider, ring};
+        if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            return Ok(info);
+        }
+        if CryptoProvider::get_default().is_none() {
+            // Where another crate brings another one along, rustls would ask which it shall be, by a panic. Somebody who
+            // chose one meanwhile has the say.
+            let _ = ring::default_provider().install_default();
+        }
+        let Some(pem) = &self.root_certificates else {
+            return Ok(info);
+        };
+        let certificates = TlsCertificates {
+            client_tls: None,
+            root_cert: Some(pem.clone()),
+        };
+        let client = Client::build_with_tls(info, certificates)?;
+        Ok(client.get_connection_info().clone())
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "with the feature it is used, and may fail"
+    )]
+    pub(crate) fn trusting(&self, info: ConnectionInfo) -> Result<ConnectionInfo, RedisError> {
+        Ok(info)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use bennu_pubsub::{Backoff, BusHub, BusQueue, Registration, SubjectNames};
+use bennu_pubsub::{Backoff, BusHub, BusQueue, Parcel, Registration, Subject};
 use bytes::Bytes;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError,
@@ -20,11 +20,14 @@ use tokio::{
 use crate::{
     RedisOptions,
     channels::{Change, Channels},
+    names::Names,
 };
 
 /// What goes to the server in one piece, at most. One message may be longer.
 const BATCH_MESSAGES_MAX: usize = 1024;
 const BATCH_BYTES_MAX: usize = 1 << 20;
+/// How long messages to one subject become when they are put together.
+const PARCEL_BYTES_MAX: usize = 32 * 1024;
 /// How long a server may take to let us in.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -40,10 +43,10 @@ pub(crate) struct Shard {
     pub(crate) name: String,
     client: Client,
     flavour: Flavour,
-    names: SubjectNames,
+    names: Arc<Names>,
     options: RedisOptions,
     hub: Arc<BusHub>,
-    pub(crate) queue: BusQueue<Arc<str>>,
+    pub(crate) queue: BusQueue<Subject>,
     channels: Mutex<Channels>,
     wake: Notify,
     ending: watch::Sender<bool>,
@@ -67,14 +70,16 @@ impl Shard {
     pub(crate) fn new(
         info: ConnectionInfo,
         flavour: Flavour,
-        names: SubjectNames,
+        names: Arc<Names>,
         options: RedisOptions,
         hub: Arc<BusHub>,
         moved: Arc<Notify>,
     ) -> Result<Self, RedisError> {
         let settings = info.redis_settings().clone();
         let settings = settings.set_protocol(ProtocolVersion::RESP3);
-        let info = info.set_redis_settings(settings);
+        // Else the end of a piece may wait until its beginning was acknowledged, which takes the other side 40 ms.
+        let tcp = info.tcp_settings().clone().set_nodelay(true);
+        let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
         Ok(Self {
             name: info.addr().to_string(),
             client: Client::open(info)?,
@@ -90,8 +95,8 @@ impl Shard {
         })
     }
 
-    pub(crate) fn publish(&self, channel: Arc<str>, message: Bytes) {
-        self.queue.push(channel, message);
+    pub(crate) fn publish(&self, subject: &Subject, message: Bytes) {
+        self.queue.push(subject.clone(), message);
     }
 
     pub(crate) fn want(&self, channel: &Arc<str>) -> Registration {
@@ -143,6 +148,7 @@ impl Shard {
                 }
                 Err(error) => {
                     self.channels().away();
+                    self.hub.failed(format!("{}: {error}", self.name));
                     tracing::warn!(server = self.name, %error, "failed to connect to Redis");
                     self.moved.notify_one();
                 }
@@ -157,6 +163,15 @@ impl Shard {
     }
 
     fn lost(&self, why: &Broken) {
+        match why {
+            Broken::Redis(error) | Broken::Refused(error) => {
+                self.hub.failed(format!("{}: {error}", self.name));
+            }
+            Broken::Gone => self
+                .hub
+                .failed(format!("{}: the connection was lost", self.name)),
+            Broken::Moved => {}
+        }
         match why {
             Broken::Redis(error) => {
                 tracing::warn!(server = self.name, %error, "lost the connection to Redis");
@@ -203,9 +218,7 @@ impl Shard {
                 let mut data = data.into_iter();
                 if let (Some(Value::BulkString(name)), Some(Value::BulkString(message))) =
                     (data.next(), data.next())
-                    && let Some(subject) = str::from_utf8(&name)
-                        .ok()
-                        .and_then(|it| self.names.subject(it))
+                    && let Some(subject) = self.names.subject(&name)
                 {
                     self.hub.receive(&subject, message.into());
                 }
@@ -253,7 +266,8 @@ impl Served<'_> {
             }
             let messages = shard.queue.take(BATCH_MESSAGES_MAX, BATCH_BYTES_MAX);
             if !changes.is_empty() || !messages.is_empty() {
-                self.send(&mut connection, &changes, &messages, broken)
+                let parcels = Parcel::pack(messages, PARCEL_BYTES_MAX);
+                self.send(&mut connection, &changes, &parcels, broken)
                     .await?;
                 continue;
             }
@@ -292,16 +306,17 @@ impl Served<'_> {
         &self,
         connection: &mut MultiplexedConnection,
         changes: &[Change],
-        messages: &[(Arc<str>, Bytes)],
+        parcels: &[Parcel<Subject>],
         broken: &Notify,
     ) -> Result<(), Broken> {
         let shard = self.shard;
-        let pipeline = pipeline(shard.flavour, changes, messages);
-        let count = changes.len() + messages.len();
+        let pipeline = pipeline(shard, changes, parcels);
+        let count = changes.len() + parcels.len();
+        let messages: usize = parcels.iter().map(|it| it.messages).sum();
         // What is under way when the connection breaks may have arrived or not. Sent again it might arrive twice.
         let mut lost = Lost {
             queue: &shard.queue,
-            count: messages.len(),
+            count: messages,
         };
         let answers = tokio::select! {
             answers = connection.req_packed_commands(&pipeline, 0, count) => answers.map_err(Broken::Redis)?,
@@ -316,13 +331,13 @@ impl Served<'_> {
             }
         }
         lost.count = 0;
-        for answer in answers {
+        for (answer, parcel) in answers.zip(parcels) {
             if let Value::ServerError(error) = answer {
-                lost.count += 1;
+                lost.count += parcel.messages;
                 refused = Some(error);
             }
         }
-        shard.hub.count_published(messages.len() - lost.count);
+        shard.hub.count_published(messages - lost.count);
         match refused {
             None => Ok(()),
             Some(error) if error.code() == "MOVED" => Err(Broken::Moved),
@@ -344,7 +359,7 @@ impl Drop for Served<'_> {
 
 /// Messages that are under way.
 struct Lost<'a> {
-    queue: &'a BusQueue<Arc<str>>,
+    queue: &'a BusQueue<Subject>,
     count: usize,
 }
 
@@ -354,24 +369,24 @@ impl Drop for Lost<'_> {
     }
 }
 
-fn pipeline(
-    flavour: Flavour,
-    changes: &[Change],
-    messages: &[(Arc<str>, Bytes)],
-) -> redis::Pipeline {
-    let (subscribe, unsubscribe, publish) = match flavour {
+fn pipeline(shard: &Shard, changes: &[Change], parcels: &[Parcel<Subject>]) -> redis::Pipeline {
+    let (subscribe, unsubscribe, publish) = match shard.flavour {
         Flavour::Plain => ("SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH"),
         Flavour::Sharded => ("SSUBSCRIBE", "SUNSUBSCRIBE", "SPUBLISH"),
     };
-    let mut pipeline = redis::Pipeline::with_capacity(changes.len() + messages.len());
+    let mut pipeline = redis::Pipeline::with_capacity(changes.len() + parcels.len());
     for change in changes {
         match change {
             Change::Subscribe(name) => pipeline.cmd(subscribe).arg(&**name),
             Change::Unsubscribe(name) => pipeline.cmd(unsubscribe).arg(&**name),
         };
     }
-    for (name, message) in messages {
-        pipeline.cmd(publish).arg(&**name).arg(&**message);
+    for parcel in parcels {
+        let name = shard.names.name(&parcel.to);
+        let bytes = publish.len() + name.text.len() + parcel.bytes.len();
+        let mut command = redis::Cmd::with_capacity(3, bytes);
+        command.arg(publish).arg(&*name.text).arg(&*parcel.bytes);
+        pipeline.add_command(command);
     }
     pipeline
 }

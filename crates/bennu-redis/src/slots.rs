@@ -56,16 +56,22 @@ impl Slots {
         (!ranges.is_empty()).then_some(Self { ranges })
     }
 
-    /// The server of a channel, unless its slot is on none.
-    pub(crate) fn server(&self, channel: &str) -> Option<&(String, u16)> {
-        let slot = slot(channel);
-        let holds = |it: &&Range| (it.first..=it.last).contains(&slot);
-        self.ranges.iter().find(holds).map(|it| &it.server)
+    /// The place of a slot's range, unless it's in none.
+    pub(crate) fn range(&self, slot: u16) -> Option<usize> {
+        let after = self.ranges.partition_point(|it| it.first <= slot);
+        let place = after.checked_sub(1)?;
+        let range = self.ranges.get(place)?;
+        (slot <= range.last).then_some(place)
+    }
+
+    /// The servers of all ranges, by their places.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = &(String, u16)> {
+        self.ranges.iter().map(|it| &it.server)
     }
 
     /// All servers that have slots, each once.
     pub(crate) fn servers(&self) -> Vec<(String, u16)> {
-        let mut servers: Vec<_> = self.ranges.iter().map(|it| it.server.clone()).collect();
+        let mut servers: Vec<_> = self.holders().cloned().collect();
         servers.sort_unstable();
         servers.dedup();
         servers
@@ -84,7 +90,7 @@ fn slot_number(value: &Value) -> Option<u16> {
 }
 
 /// CRC-16 (XMODEM) of a channel's name, modulo the slots. Names of ours have no braces, which would mean something.
-fn slot(channel: &str) -> u16 {
+pub(crate) fn slot(channel: &str) -> u16 {
     let crc = channel.bytes().fold(0_u16, |crc, byte| {
         (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
             let shifted = crc << 1;
@@ -132,16 +138,28 @@ mod tests {
         ]);
         let slots = Slots::parse(&answer, "asked").unwrap();
         let (here, there) = (("asked".to_owned(), 6_379), ("10.0.0.2".to_owned(), 7_000));
-        assert_eq!(slots.server("bar"), Some(&here));
-        assert_eq!(slots.server("foo"), Some(&there));
+        let server = |channel| slots.holders().nth(slots.range(slot(channel)).unwrap());
+        assert_eq!(server("bar"), Some(&here));
+        assert_eq!(server("foo"), Some(&there));
         assert_eq!(slots.servers(), [there, here]);
     }
 
     #[test]
     fn a_slot_on_no_server_has_none() {
-        let answer = Value::Array(vec![range(0, 5_000, text("a"), 1)]);
+        let answer = Value::Array(vec![
+            range(10, 5_000, text("a"), 1),
+            range(5_002, 5_002, text("b"), 1),
+        ]);
         let slots = Slots::parse(&answer, "asked").unwrap();
-        assert_eq!(slots.server("foo"), None);
+        let check = |slot, expected| assert_eq!(slots.range(slot), expected, "{slot}");
+        check(0, None);
+        check(9, None);
+        check(10, Some(0));
+        check(5_000, Some(0));
+        check(5_001, None);
+        check(5_002, Some(1));
+        check(5_003, None);
+        check(u16::MAX, None);
     }
 
     #[test]

@@ -27,6 +27,13 @@ pub mod testing;
 mod token;
 mod transport;
 
+/// What `bennu-fuzz` tries on this crate's inner parts. No part of the API.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::transport::longpoll::relay_fuzzing as relay;
+}
+
 pub use bennu_pubsub::tracker::{
     PresenceDiff, PresenceEntry, PresenceError, PresenceMeta, PresenceOptions, PresenceRef,
     Presences,

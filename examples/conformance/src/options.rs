@@ -35,8 +35,12 @@ pub struct Options {
     #[arg(long, value_parser = node)]
     pub node: Option<NodeName>,
     /// A Redis to form a cluster over, or several, separated by commas, that share the load.
-    #[arg(long, value_delimiter = ',', conflicts_with = "nats")]
+    #[arg(long, value_delimiter = ',', conflicts_with_all = ["nats", "redis_cluster"])]
     pub redis: Vec<String>,
+    /// A Redis Cluster (7 or newer) to form a cluster over: one of its servers, or several, separated by commas, of which
+    /// any may be down.
+    #[arg(long, value_delimiter = ',', conflicts_with = "nats")]
+    pub redis_cluster: Vec<String>,
     /// A NATS server to form a cluster over, or several of one cluster, separated by commas.
     #[arg(long, value_delimiter = ',')]
     pub nats: Vec<String>,
@@ -62,6 +66,11 @@ impl Options {
             let urls = self.redis.iter().map(String::as_str);
             let bus = RedisBus::servers(urls, RedisOptions::new());
             endpoint = endpoint.adapter(bus.map_err(|error| format!("--redis: {error}"))?);
+        }
+        if !self.redis_cluster.is_empty() {
+            let urls = self.redis_cluster.iter().map(String::as_str);
+            let bus = RedisBus::cluster(urls, RedisOptions::new());
+            endpoint = endpoint.adapter(bus.map_err(|error| format!("--redis-cluster: {error}"))?);
         }
         if !self.nats.is_empty() {
             let bus = NatsBus::with(&self.nats, ConnectOptions::new(), NatsOptions::new());

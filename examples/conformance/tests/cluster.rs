@@ -2,15 +2,19 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test says so by panicking"
 )]
 
+#[path = "../../../crates/bennu-pubsub/tests/suite/redis_cluster.rs"]
+mod redis_cluster;
 #[path = "../../../crates/bennu-pubsub/tests/suite/server.rs"]
 mod server;
 
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use redis_cluster::RedisCluster;
 use serde_json::{Value, json};
 use server::Server;
 use tokio::{
@@ -242,6 +246,14 @@ async fn two_nodes_act_as_one_over_several_servers_of_redis() {
     let (one, two) = (redis(), redis());
     let url = |it: &Server| format!("redis://127.0.0.1:{}", it.port);
     check(&["--redis", &[url(&one), url(&two)].join(",")]).await;
+}
+
+#[tokio::test]
+async fn two_nodes_act_as_one_over_a_redis_cluster() {
+    let cluster = RedisCluster::start().await;
+    let url = |it: &Server| format!("redis://127.0.0.1:{}", it.port);
+    let urls: Vec<String> = cluster.0.iter().map(url).collect();
+    check(&["--redis-cluster", &urls.join(",")]).await;
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ impl Roster {
     }
 
     /// As it was counted, and as it is.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn bytes(&self) -> usize {
         let list = self.list.iter();
         let bytes = list.map(|(key, it)| entry_bytes(key, it)).sum::<usize>();

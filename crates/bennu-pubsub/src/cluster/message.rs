@@ -43,7 +43,7 @@ pub(crate) enum Body<'a> {
         tag: u8,
         /// The start of the node that it's for; 0 for any.
         to: u64,
-        message: Bytes,
+        body: Bytes,
     },
 }
 
@@ -53,7 +53,9 @@ pub(crate) struct Remote<'a> {
     pub(crate) topic: &'a str,
     event: &'a str,
     is_json: bool,
-    payload: Bytes,
+    payload: &'a [u8],
+    /// All of it, which bytes are a part of.
+    message: &'a Bytes,
 }
 
 /// Why a message isn't taken.
@@ -74,7 +76,7 @@ impl<'a> Message<'a> {
         }
         let kind = outer.byte()?;
         let mut header = Reader(outer.long()?);
-        let body = message.slice_ref(outer.0);
+        let body = outer.0;
         let start = header.number()?;
         let name = header.short_text()?;
         let body = match kind {
@@ -89,12 +91,13 @@ impl<'a> Message<'a> {
                     event: header.text()?,
                     is_json,
                     payload: body,
+                    message,
                 })
             }
             SERVICE => Body::Service {
                 tag: header.byte()?,
                 to: header.number()?,
-                message: body,
+                body: message.slice_ref(body),
             },
             _ => return Err(Undecodable::Unknown),
         };
@@ -103,16 +106,17 @@ impl<'a> Message<'a> {
 }
 
 impl Remote<'_> {
-    /// The broadcast, if its payload is what it says.
-    pub(crate) fn into_broadcast(self) -> Result<Arc<Broadcast>, Undecodable> {
+    /// The broadcast, if its payload is what it says. The topic is handed in: where it has subscribers it's there
+    /// already.
+    pub(crate) fn broadcast(&self, topic: Topic) -> Result<Arc<Broadcast>, Undecodable> {
+        debug_assert_eq!(topic.as_str(), self.topic);
         let payload = if self.is_json {
-            let json = serde_json::from_slice(&self.payload);
+            let json = serde_json::from_slice(self.payload);
             Payload::Json(json.map_err(|_| Undecodable::Malformed)?)
         } else {
             // The message it's a part of goes when it goes, so nothing else is kept.
-            Payload::Binary(self.payload)
+            Payload::Binary(self.message.slice_ref(self.payload))
         };
-        let topic = Topic::from(self.topic);
         let broadcast = Broadcast::new(topic, self.event.to_owned(), payload);
         Ok(Arc::new(broadcast))
     }
@@ -261,7 +265,7 @@ mod tests {
                 panic!("{message:?}");
             };
             assert_eq!(remote.topic, topic);
-            let broadcast = remote.into_broadcast().unwrap();
+            let broadcast = remote.broadcast(Topic::from(topic)).unwrap();
             assert_eq!(broadcast.topic().as_str(), topic);
             assert_eq!((broadcast.event(), broadcast.payload()), (event, &payload));
         };
@@ -280,7 +284,7 @@ mod tests {
         let expected = Body::Service {
             tag: 7,
             to: 9,
-            message: Bytes::from_static(b"hi"),
+            body: Bytes::from_static(b"hi"),
         };
         assert_eq!(Message::decode(&bytes).unwrap().body, expected);
     }
@@ -291,10 +295,10 @@ mod tests {
         later[5] += 3;
         later.splice(26..26, *b"new");
         let bytes = Bytes::from(later);
-        let Body::Service { message, .. } = Message::decode(&bytes).unwrap().body else {
+        let Body::Service { body, .. } = Message::decode(&bytes).unwrap().body else {
             panic!("{bytes:?}");
         };
-        assert_eq!(message, "hi");
+        assert_eq!(body, "hi");
     }
 
     #[test]
@@ -342,7 +346,8 @@ mod tests {
             let Body::Broadcast(remote) = Message::decode(&bytes).unwrap().body else {
                 panic!("{bytes:?}");
             };
-            assert_eq!(remote.into_broadcast().is_ok(), expected, "{payload:?}");
+            let topic = Topic::from(remote.topic);
+            assert_eq!(remote.broadcast(topic).is_ok(), expected, "{payload:?}");
         };
         check(b"{\"a\":[1,2]}", true);
         check(b" 7 ", true);
@@ -351,6 +356,43 @@ mod tests {
         check(b"{},[1]", false);
         check(b"\"\xff\"", false);
         check(&b"[".repeat(200_000), false);
+    }
+
+    #[test]
+    fn whatever_is_written_is_read_the_same() {
+        let texts = ["", "a", "room:1", "räum:é", "*.> \r\n", &"x".repeat(70_000)];
+        let payloads = [
+            Payload::empty(),
+            Payload::new(&texts).unwrap(),
+            Bytes::new().into(),
+            Bytes::from_static(b"\0\xff\x01\x01").into(),
+        ];
+        for (name, start) in [("a", 0), (&*"é".repeat(32), u64::MAX)] {
+            let name = NodeName::parse(name).unwrap();
+            let node = NodeId { name, start };
+            for ((topic, event), payload) in texts
+                .iter()
+                .flat_map(|topic| texts.map(|event| (*topic, event)))
+                .flat_map(|it| payloads.each_ref().map(|payload| (it, payload)))
+            {
+                let said = Broadcast::new(topic, event.to_owned(), payload.clone());
+                let bytes = broadcast(&node, &said).unwrap();
+                let message = Message::decode(&bytes).unwrap();
+                assert_eq!(message.from(), Ok(node.clone()));
+                let Body::Broadcast(remote) = message.body else {
+                    panic!("{message:?}");
+                };
+                let heard = remote.into_broadcast().unwrap();
+                assert_eq!(heard.topic().as_str(), topic);
+                assert_eq!((heard.event(), heard.payload()), (event, payload));
+            }
+            for (tag, to) in [(0, 0), (255, u64::MAX)] {
+                let bytes = service(&node, tag, to, b"\0hi").unwrap();
+                let message = Bytes::from_static(b"\0hi");
+                let expected = Body::Service { tag, to, message };
+                assert_eq!(Message::decode(&bytes).unwrap().body, expected);
+            }
+        }
     }
 
     #[test]
@@ -375,7 +417,8 @@ mod tests {
                 if let Ok(message) = Message::decode(&bytes) {
                     let _ = message.from();
                     if let Body::Broadcast(remote) = message.body {
-                        let _ = remote.into_broadcast();
+                        let topic = Topic::from(remote.topic);
+                        let _ = remote.broadcast(topic);
                     }
                 }
             }

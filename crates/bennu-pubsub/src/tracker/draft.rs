@@ -271,6 +271,64 @@ mod tests {
         );
     }
 
+    #[test]
+    fn whatever_is_written_is_read_the_same() {
+        // A small generator is random enough here, and the same on each run.
+        let mut state = 1_u64;
+        let mut below = |end: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) % end
+        };
+        const TEXTS: [&str; 4] = ["", "room:1", "ключ", r#""a":{"b":[1]}"#];
+        for _ in 0..2_000 {
+            let mut draft = Draft::state("p", below(1 << 30), false);
+            let mut written = Vec::new();
+            for _ in 0..below(4) {
+                let after = below(1 << 20) << below(20);
+                let (mut version, mut changes) = (after, ChangesDraft::new(after));
+                let mut told = Vec::new();
+                for _ in 0..below(6) {
+                    version += 1 + (below(1 << 10) >> below(10));
+                    let gone = (below(2) == 0).then(|| below(1 << 30));
+                    let meta = (below(3) > 0).then(|| ToldMeta {
+                        prev: below(1 << 20),
+                        topic: TEXTS[below(4) as usize],
+                        key: TEXTS[below(4) as usize],
+                        members: TEXTS[below(4) as usize],
+                    });
+                    let change = Told {
+                        version,
+                        gone,
+                        meta,
+                    };
+                    changes.push(change);
+                    told.push(change);
+                }
+                let (shard, upto) = (below(300), version + below(2));
+                let span = if below(2) == 0 {
+                    let (from, to) = (after, upto);
+                    Span::Delta { from, to }
+                } else {
+                    let at = upto + below(100);
+                    Span::Range { after, upto, at }
+                };
+                draft.section(shard, span, &changes);
+                written.push((shard, span, told));
+            }
+            let bytes = draft.finish();
+            let Body::State { sections, .. } = Message::decode(&bytes).unwrap().body else {
+                panic!("{}", bytes.escape_ascii());
+            };
+            let read: Vec<_> = sections
+                .flatten()
+                .map(|it| (it.shard, it.span, it.changes.flatten().collect::<Vec<_>>()))
+                .collect();
+            assert_eq!(read, written, "{}", bytes.escape_ascii());
+        }
+    }
+
     #[track_caller]
     fn check_refused(body: &[u8], expected: MessageError) {
         let bytes = [b"\x01S\x00\0\0\0\0\0\0\0\x01\x00", body].concat();

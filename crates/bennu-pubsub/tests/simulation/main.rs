@@ -14,6 +14,7 @@
 mod cases;
 mod chaos;
 mod hostile;
+mod laws;
 mod node;
 mod random;
 mod world;

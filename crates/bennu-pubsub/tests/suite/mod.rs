@@ -2,6 +2,10 @@
 //!
 //! A bus is a [`Bus`]; [`suite!`](crate::suite) makes the tests.
 
+mod presence;
+
+pub(crate) use presence::presences_are_those_of_all_nodes;
+
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -19,7 +23,7 @@ use tokio::{
 };
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// How soon after the bus is back everything is as before.
 const RECOVERY_MAX: Duration = Duration::from_secs(2);
 /// Longer than a message takes, on a machine that has time for it.
@@ -55,6 +59,7 @@ macro_rules! suite {
             broadcasts_cross_once_and_come_back_to_nobody,
             broadcasts_and_services_reach_one_node_or_all,
             foreign_bytes_are_ignored_and_counted,
+            presences_are_those_of_all_nodes,
         );
     };
     ($bus:expr; $($test:ident,)*) => {
@@ -246,6 +251,9 @@ pub(crate) async fn many_messages_of_many_senders_arrive_once_and_in_order(bus: 
         };
         assert_eq!(n, expected, "of sender {sender} in partition {partition}");
     }
+    // Whatever was put together on the way, messages are counted.
+    let received = ada.adapter.health().received;
+    assert_eq!(received, u64::from(SENDERS) * u64::from(EACH));
     for sender in senders {
         assert_eq!(sender.await.unwrap().adapter.health().lost, 0);
     }

@@ -27,6 +27,7 @@ impl<A> Endpoint<A> {
             connections: self.connections(),
             topics: self.pubsub.topics(),
             adapter_connected: adapter.connected,
+            adapter_error: adapter.error,
             broadcasts_lost: adapter.lost,
         }
     }

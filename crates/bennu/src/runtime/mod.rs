@@ -22,7 +22,7 @@ mod running;
 mod schedules;
 mod seat;
 mod slot;
-mod sync;
+pub(crate) mod sync;
 
 pub(crate) use channels::Channels;
 pub(crate) use close::Close;

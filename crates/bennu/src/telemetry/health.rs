@@ -1,5 +1,7 @@
 //! How an endpoint is.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 /// How an endpoint is, on this node: see [`Endpoint::health`](crate::Endpoint::health).
@@ -13,7 +15,7 @@ use serde::Serialize;
 /// );
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Health {
     /// In a word.
@@ -24,6 +26,10 @@ pub struct Health {
     pub topics: usize,
     /// Whether other nodes can be reached. True where there are none.
     pub adapter_connected: bool,
+    /// Why they can't be reached: which server, and what it said. It's for logs and operators; in JSON, which may be for
+    /// everybody, it's left out.
+    #[serde(skip)]
+    pub adapter_error: Option<Arc<str>>,
     /// Broadcasts that were lost on their way from or to other nodes.
     pub broadcasts_lost: u64,
 }

@@ -13,11 +13,16 @@ mod bodies;
 mod polling;
 mod post;
 mod relay;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod session;
 mod sessions;
 #[cfg(test)]
 mod tests;
 mod token;
+
+#[cfg(feature = "fuzzing")]
+pub use relay::relay_fuzzing;
 
 use std::{
     sync::Arc,

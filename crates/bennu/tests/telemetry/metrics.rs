@@ -491,6 +491,7 @@ impl bennu::Adapter for Broken {
     fn health(&self) -> AdapterHealth {
         AdapterHealth {
             connected: false,
+            error: Some("a wire: cut".into()),
             lost: 7,
             published: 3,
             received: 2,

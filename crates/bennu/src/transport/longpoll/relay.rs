@@ -7,6 +7,8 @@
 
 mod asking;
 mod counts;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod inbox;
 mod message;
 mod serving;
@@ -29,6 +31,8 @@ use tokio::{runtime::Handle, sync::mpsc::UnboundedReceiver};
 pub(crate) use asking::{Accepted, Asking, Passed, Relayed};
 pub(crate) use counts::RelayStats;
 use counts::{Counts, Failed};
+#[cfg(feature = "fuzzing")]
+pub use fuzzing::relay as relay_fuzzing;
 use inbox::{Heard, Inbox, Memory, Pieces};
 use message::{Ask, Message, Part, Said, Told, What};
 

@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -21,7 +21,10 @@ use tokio::{
 use super::{polling::Polling, sessions::Sessions};
 use crate::{
     Reason,
-    runtime::{Close, Conn, Driver, Seat},
+    runtime::{
+        Close, Conn, Driver, Seat,
+        sync::{Mutex, MutexGuard},
+    },
     telemetry::{Inspected, SocketDetails},
 };
 

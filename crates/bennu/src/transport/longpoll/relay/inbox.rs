@@ -96,8 +96,8 @@ impl Drop for Room {
 /// Puts the parts of something together.
 #[derive(Debug)]
 pub(super) struct Pieces {
-    bytes: Vec<u8>,
-    total: usize,
+    pub(super) bytes: Vec<u8>,
+    pub(super) total: usize,
     room: Option<Room>,
 }
 

@@ -1,4 +1,4 @@
-//! What every adapter promises, over a Redis, and over several.
+//! What every adapter promises: over a Redis, over several, and over one with TLS and a password.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -6,9 +6,9 @@
     reason = "a test says so by panicking"
 )]
 
-#[path = "../../bennu-pubsub/tests/suite/server.rs"]
+#[path = "../../../bennu-pubsub/tests/suite/server.rs"]
 mod server;
-#[path = "../../bennu-pubsub/tests/suite/mod.rs"]
+#[path = "../../../bennu-pubsub/tests/suite/mod.rs"]
 mod suite;
 
 use std::sync::Arc;
@@ -32,24 +32,21 @@ impl Redis {
 }
 
 fn redis() -> Server {
+    redis_with(|port, _| format!("--port {port}"))
+}
+
+/// A Redis that is told more, by words without spaces: from its port and an empty folder.
+fn redis_with(more: impl Fn(u16, &str) -> String) -> Server {
     Server::start(
         "redis-server",
         "Ready to accept connections",
         |port, folder| {
-            let port = port.to_string();
-            let args = [
-                "--port",
-                &port,
-                "--bind",
-                "127.0.0.1",
-                "--dir",
-                folder,
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ];
-            args.map(str::to_owned).to_vec()
+            let more = more(port, folder);
+            let args = ["--bind", "127.0.0.1", "--dir", folder, "--save", ""];
+            args.into_iter()
+                .chain(more.split(' '))
+                .map(str::to_owned)
+                .collect()
         },
     )
 }
@@ -79,6 +76,10 @@ impl suite::Bus for Redis {
         }
     }
 }
+
+mod refused;
+#[cfg(feature = "tls")]
+mod tls;
 
 mod one {
     use super::*;

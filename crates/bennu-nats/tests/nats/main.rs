@@ -1,4 +1,4 @@
-//! What every adapter promises, over NATS.
+//! What every adapter promises, over NATS: as it comes, and with TLS and a password.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -6,9 +6,9 @@
     reason = "a test says so by panicking"
 )]
 
-#[path = "../../bennu-pubsub/tests/suite/server.rs"]
+#[path = "../../../bennu-pubsub/tests/suite/server.rs"]
 mod server;
-#[path = "../../bennu-pubsub/tests/suite/mod.rs"]
+#[path = "../../../bennu-pubsub/tests/suite/mod.rs"]
 mod suite;
 
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use std::sync::Arc;
 use bennu_nats::NatsBus;
 use bennu_pubsub::{Adapter, Subject, SubjectNames};
 use server::Server;
+
+mod secured;
 
 struct Nats(Server);
 

@@ -1,0 +1,108 @@
+//! The page of dependencies: each direct one of a published crate stands in it with its reason.
+
+/// What is missing from the page, or too much in it. `manifests` are the names of the published crates and the texts of
+/// their Cargo.toml.
+pub(crate) fn check(page: &str, manifests: &[(String, String)]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let rows: Vec<Row<'_>> = page.lines().filter_map(row).collect();
+    for (name, manifest) in manifests {
+        let short = name.strip_prefix("bennu-").unwrap_or(name);
+        let mut section = "";
+        for line in manifest.lines().map(str::trim) {
+            if line.starts_with('[') {
+                section = line;
+                continue;
+            }
+            let Some(dependency) = dependency(line) else {
+                continue;
+            };
+            if !section.ends_with("dependencies]") || dependency.starts_with("bennu") {
+                continue;
+            }
+            let named = if section.contains("dev-dependencies") {
+                // They have no reasons of their own, but stand in the text.
+                dependency == "conformance" || page.contains(&format!("`{dependency}`"))
+            } else {
+                rows.iter()
+                    .any(|row| row.crates.contains(&dependency) && row.is_for(name, short))
+            };
+            if !named {
+                wrong.push(format!("{dependency} of {name} isn't there with a reason"));
+            }
+        }
+    }
+    for row in &rows {
+        if row.reason.is_empty() {
+            wrong.push(format!("{:?} has no reason", row.crates));
+        }
+    }
+    wrong
+}
+
+/// One row: the crates, which of ours use them, and why.
+struct Row<'a> {
+    crates: Vec<&'a str>,
+    users: &'a str,
+    reason: &'a str,
+}
+
+impl Row<'_> {
+    fn is_for(&self, name: &str, short: &str) -> bool {
+        let mut users = self
+            .users
+            .split(|it: char| !it.is_alphanumeric() && it != '-');
+        users.any(|it| it == name || it == short || it == "all")
+    }
+}
+
+/// A line of the table, whose first cell begins with code.
+fn row(line: &str) -> Option<Row<'_>> {
+    let inner = line.trim().strip_prefix("| `")?.strip_suffix('|')?;
+    let mut cells = inner.splitn(3, '|');
+    // The first piece of code has lost its first backtick.
+    let crates = cells.next()?.split('`').step_by(2).collect();
+    let (users, reason) = (cells.next()?, cells.next()?.trim());
+    Some(Row {
+        crates,
+        users,
+        reason,
+    })
+}
+
+/// The name that a line of a manifest begins with.
+fn dependency(line: &str) -> Option<&str> {
+    let end = line.find(|it: char| !it.is_alphanumeric() && it != '-' && it != '_')?;
+    let (name, rest) = line.split_at_checked(end)?;
+    let is_entry = rest.starts_with(" =") || rest.starts_with(".workspace");
+    (is_entry && !name.is_empty()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn each_dependency_has_a_row_for_the_crate_that_uses_it() {
+        let page = "| Crate | Used by | Why |\n|--|--|--|\n\
+            | `bytes` | all | they are |\n| `a`, `b-c` with `f` | wire, bennu-redis (`x`) | so |\n\ntests: `t`";
+        let check = |name: &str, manifest: &str, expected: &[&str]| {
+            let manifests = [(name.to_owned(), manifest.to_owned())];
+            assert_eq!(super::check(page, &manifests), expected, "{manifest}");
+        };
+        let all = "[package]\nname = \"x\"\n[dependencies]\n# why\nbytes.workspace = true\nb-c = \"1\"\n\
+            bennu-wire.workspace = true\n[dev-dependencies]\nt = { version = \"1\" }";
+        check("bennu-wire", all, &[]);
+        check("bennu-redis", all, &[]);
+        check("bennu", all, &["b-c of bennu isn't there with a reason"]);
+        check(
+            "bennu-wire",
+            "[target.'cfg(x)'.dependencies]\nd = \"1\"\n[dev-dependencies]\ne = \"1\"",
+            &[
+                "d of bennu-wire isn't there with a reason",
+                "e of bennu-wire isn't there with a reason",
+            ],
+        );
+        assert_eq!(
+            super::check("| `a` | all | |", &[]),
+            ["[\"a\"] has no reason"]
+        );
+    }
+}
