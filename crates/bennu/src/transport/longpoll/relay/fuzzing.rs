@@ -11,6 +11,7 @@ use super::{Ask, Memory, Message, Pieces, Said, Told, What};
 /// When that isn't so.
 pub fn relay(mut bytes: &[u8]) {
     let mut pieces = Pieces::new(0);
+    let memory = Memory::default();
     let mut came = 0;
     while let Some((length, rest)) = bytes.split_first_chunk() {
         let length = usize::from(u16::from_le_bytes(*length)).min(rest.len());
@@ -28,8 +29,7 @@ pub fn relay(mut bytes: &[u8]) {
             What::Told(Told::Messages(total)) => (pieces, came) = (Pieces::new(total), 0),
             What::Said(Said::Body(part)) | What::Told(Told::Part(part)) => {
                 let before = pieces.bytes.len();
-                // What has come counts elsewhere: here there is always room.
-                let Some(room) = Memory::default().take(0) else {
+                let Some(room) = memory.take(part.bytes.len()) else {
                     continue;
                 };
                 let added = pieces.add(&part, room);
@@ -39,6 +39,7 @@ pub fn relay(mut bytes: &[u8]) {
             _ => {}
         }
         assert!(pieces.bytes.len() == came && came <= pieces.total);
+        assert_eq!(memory.bytes(), came);
         assert_eq!(pieces.is_whole(), came == pieces.total);
     }
 }
