@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::program::{Program, target};
-use crate::{autobahn, clients, docs, generated, layers, tools};
+use crate::{autobahn, bench, clients, docs, generated, layers, tools};
 
 /// One step: what it's called, what it's for, and how it's done.
 struct Step {
@@ -99,6 +99,12 @@ const STEPS: &[Step] = &[
         about: "what hostile clients do to the server, and who else notices",
         run: || abuse(&[], &[]),
         long: Some(|| abuse(&["--release"], &[])),
+    },
+    Step {
+        name: "bench",
+        about: "the bench runs through; what it measures isn't judged",
+        run: bench::quick,
+        long: None,
     },
     Step {
         name: "soak",
