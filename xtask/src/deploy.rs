@@ -10,8 +10,8 @@ const FILES: [&str; 3] = ["compose.yaml", "kubernetes.yaml", "Dockerfile"];
 const OPTIONS: &str = "examples/conformance/src/options.rs";
 /// Options of the broker, which is started by the same files.
 const REDIS: [&str; 2] = ["--save", "--client-output-buffer-limit"];
-/// Of cargo, by which the program is built.
-const CARGO: [&str; 2] = ["--release", "--bins"];
+/// Of what builds the program.
+const BUILD: [&str; 3] = ["--release", "--bins", "--from"];
 /// Of a file's first lines, which say how it is used.
 const USAGE: [&str; 2] = ["--build", "--from-literal"];
 
@@ -42,7 +42,10 @@ pub(crate) fn check(read: impl Fn(&str) -> Result<String, String>) -> Result<Vec
     let mut absent = Vec::new();
     for (name, args) in TOOLS {
         if !is_there(name) {
-            absent.push(name);
+            absent.push(match name {
+                "docker" => "docker compose",
+                name => name,
+            });
         } else if let Err(why) = Program::new(name, args)
             .env("BENNU_SECRET", "none")
             .output()
@@ -52,7 +55,7 @@ pub(crate) fn check(read: impl Fn(&str) -> Result<String, String>) -> Result<Vec
     }
     let seen_by = match absent.as_slice() {
         [] => String::new(),
-        absent => format!(", not seen by {}, which isn't here", absent.join(" and ")),
+        absent => format!(", without {}: not here", absent.join(" and ")),
     };
     println!("{FOLDER}{seen_by}");
     Ok(wrong)
@@ -90,7 +93,7 @@ fn unknown(text: &str, known: &BTreeSet<String>) -> Vec<String> {
         it.strip_prefix("--")
             .is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
     });
-    let foreign = [&REDIS[..], &CARGO, &USAGE].concat();
+    let foreign = [&REDIS[..], &BUILD, &USAGE].concat();
     words
         .filter(|it| !foreign.contains(it) && !known.contains(*it))
         .map(str::to_owned)
