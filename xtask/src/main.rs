@@ -11,6 +11,7 @@ mod bench;
 mod clients;
 mod cluster;
 mod dependencies;
+mod deploy;
 mod docs;
 mod evidence;
 mod generated;
@@ -37,8 +38,9 @@ The project's own commands.
   cargo xtask bench [--write] [--quick] [--threads N] [--repeats N] [SCENARIO]
       Measures Bennu beside floors, axum's WebSocket and socketioxide: about ten minutes on two cores that do nothing else.
       Tables, ratios and targets go to the screen, figures and plots to target/bench/; --write renews docs/performance.md.
-  cargo xtask cluster [--nats] [--port PORT]
-      Starts three nodes of the conformance server behind a load balancer, over Redis or NATS, until ctrl-c.
+  cargo xtask cluster [--app both|showcase|conformance] [--bus redis|nats] [--port PORT]
+      Starts three nodes of the showcase and three of the conformance server behind a load balancer, over Redis
+      or NATS, until ctrl-c. The showcase is at port 4000 unless PORT says otherwise, the other at the next one.
 
 With SCREENSHOTS=docs the chromium step renews the pictures in docs/; otherwise they go to target/screenshots/.
 ";
