@@ -12,9 +12,10 @@ use std::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Result,
+    Plan, Result,
     client::{Order, Outcome},
-    load::{Clients, Run},
+    load::{Clients, Crowded, Run},
+    program::Program,
 };
 
 /// A process's memory has settled when it changes by no more than this while nobody asks anything of it.
@@ -84,9 +85,9 @@ pub(crate) fn outcome<T: DeserializeOwned>(args: &[&str]) -> Result<T> {
 }
 
 impl Target {
-    /// `args` name the subcommand.
-    pub(crate) fn start(args: &[&str]) -> Result<Self> {
-        let mut child = Child::start(args)?;
+    pub(crate) fn start(program: Program, threads: usize) -> Result<Self> {
+        let args = [program.subcommand(), "--threads", &threads.to_string()];
+        let mut child = Child::start(&args)?;
         let line = child.line()?;
         let mut addrs = line
             .trim_end()
@@ -105,13 +106,14 @@ impl Target {
     }
 
     /// Resident bytes, once they don't change any more.
-    pub(crate) fn settled_rss(&self) -> Result<u64> {
+    pub(crate) fn settled_rss(&self, plan: &Plan) -> Result<u64> {
         let start = Instant::now();
         let mut before = rss(self.child.process.id())?;
         loop {
             thread::sleep(SETTLING_STEP);
             let now = rss(self.child.process.id())?;
-            if now.abs_diff(before) <= SETTLED_BYTES || start.elapsed() > SETTLING_TIME_MAX {
+            let settled = now.abs_diff(before) <= SETTLED_BYTES;
+            if settled || plan.quick || start.elapsed() > SETTLING_TIME_MAX {
                 return Ok(now);
             }
             before = now;
@@ -135,18 +137,26 @@ impl Client {
     }
 
     pub(crate) fn run(&mut self, order: Order) -> Result<Run> {
-        self.order(order)?
-            .ok_or_else(|| "a run came to nothing".into())
+        match self.order(order)? {
+            Outcome::Ran(run) => Ok(run),
+            other => Err(format!("expected a run, found {other:?}").into()),
+        }
     }
 
-    fn order(&mut self, order: Order) -> Result<Option<Run>> {
+    pub(crate) fn join_crowd(&mut self, members: usize, joiners: usize) -> Result<Crowded> {
+        match self.order(Order::Crowd(members, joiners))? {
+            Outcome::Joined(crowded) => Ok(crowded),
+            other => Err(format!("expected joins, found {other:?}").into()),
+        }
+    }
+
+    fn order(&mut self, order: Order) -> Result<Outcome> {
         let mut line = serde_json::to_string(&order)?;
         line.push('\n');
         self.child.input.write_all(line.as_bytes())?;
         match serde_json::from_str(&self.child.line()?)? {
-            Outcome::Done => Ok(None),
-            Outcome::Ran(run) => Ok(Some(run)),
             Outcome::Failed(why) => Err(why.into()),
+            outcome => Ok(outcome),
         }
     }
 }

@@ -6,16 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Result,
-    load::{Clients, Load, Run},
+    load::{Clients, Crowded, FanOut, Load, Run},
 };
 
 /// What the client is told to do.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
     Connect(Clients),
-    FanOut {
+    /// Connects, measures that, and closes.
+    Handshakes(Clients),
+    FanOut(FanOut),
+    /// Members, and those who join them.
+    Crowd(usize, usize),
+    LongPoll {
+        sessions: usize,
         depth: usize,
-        gather: bool,
         time: Duration,
     },
     Echo {
@@ -30,6 +35,7 @@ pub(crate) enum Order {
 pub(crate) enum Outcome {
     Done,
     Ran(Run),
+    Joined(Crowded),
     Failed(String),
 }
 
@@ -40,11 +46,16 @@ pub(crate) fn obey(data: SocketAddr, control: SocketAddr) -> Result<()> {
     for line in std::io::stdin().lock().lines() {
         let outcome = match serde_json::from_str(&line?)? {
             Order::Connect(clients) => load.connect(clients).map(|()| Outcome::Done),
-            Order::FanOut {
+            Order::Handshakes(clients) => load.handshakes(clients).map(Outcome::Ran),
+            Order::FanOut(order) => load.fan_out(order).map(Outcome::Ran),
+            Order::Crowd(members, joiners) => {
+                load.join_crowd(members, joiners).map(Outcome::Joined)
+            }
+            Order::LongPoll {
+                sessions,
                 depth,
-                gather,
                 time,
-            } => load.fan_out(depth, gather, time).map(Outcome::Ran),
+            } => load.long_poll(sessions, depth, time).map(Outcome::Ran),
             Order::Echo { depth, time } => load.echo(depth, time).map(Outcome::Ran),
             Order::Close => {
                 load.close();

@@ -1,12 +1,14 @@
 //! The lines by which a client has a server or a floor broadcast, and asks what that cost.
 
 use std::{
+    future::Future,
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpStream},
     str::FromStr,
 };
 
 use nix::time::{ClockId, clock_gettime};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
 use crate::Result;
 
@@ -15,18 +17,21 @@ use crate::Result;
 pub(crate) enum Command {
     /// Answered with the nanoseconds of CPU the process has used.
     Cpu,
-    /// So many broadcasts in a row.
-    Broadcast(usize),
+    /// So many broadcasts in a row, with a payload of so many bytes.
+    Broadcast(usize, usize),
     /// The same, where the floor writes all of them to a socket at once. A server has no such choice.
-    Gather(usize),
+    Gather(usize, usize),
+    /// So many are present in the crowd.
+    Crowd(usize),
 }
 
 impl Command {
     pub(crate) fn line(self) -> String {
         match self {
-            Self::Cpu => "cpu 0\n".to_owned(),
-            Self::Broadcast(n) => format!("broadcast {n}\n"),
-            Self::Gather(n) => format!("gather {n}\n"),
+            Self::Cpu => "cpu\n".to_owned(),
+            Self::Broadcast(times, bytes) => format!("broadcast {times} {bytes}\n"),
+            Self::Gather(times, bytes) => format!("gather {times} {bytes}\n"),
+            Self::Crowd(members) => format!("crowd {members}\n"),
         }
     }
 }
@@ -35,16 +40,70 @@ impl FromStr for Command {
     type Err = String;
 
     fn from_str(line: &str) -> Result<Self, String> {
-        let unknown = || format!("expected a command and a number, found {line:?}");
-        let (name, n) = line.trim_end().split_once(' ').ok_or_else(unknown)?;
-        let n = n.parse().map_err(|_| unknown())?;
+        let unknown = || format!("expected a command, found {line:?}");
+        let mut words = line.split_whitespace();
+        let name = words.next().ok_or_else(unknown)?;
+        let mut number = || {
+            let word = words.next().ok_or_else(unknown)?;
+            word.parse().map_err(|_| unknown())
+        };
         match name {
             "cpu" => Ok(Self::Cpu),
-            "broadcast" => Ok(Self::Broadcast(n)),
-            "gather" => Ok(Self::Gather(n)),
+            "broadcast" => Ok(Self::Broadcast(number()?, number()?)),
+            "gather" => Ok(Self::Gather(number()?, number()?)),
+            "crowd" => Ok(Self::Crowd(number()?)),
             _ => Err(unknown()),
         }
     }
+}
+
+/// A server on tokio that does what it's told.
+pub(crate) trait Application: Clone + Send + 'static {
+    /// Broadcasts so often a payload of so many bytes.
+    fn broadcast(&self, times: usize, bytes: usize) -> impl Future<Output = Result<()>> + Send;
+
+    /// Has so many be present in the crowd.
+    fn crowd(&self, members: usize) -> Result<()> {
+        Err(format!("{members} can't be present here").into())
+    }
+}
+
+/// Says where a server listens, and does what control connections ask for, each on a task of the runtime, as a
+/// handler would. The listener for clients.
+#[expect(clippy::print_stdout, reason = "says where it listens")]
+pub(crate) async fn listen(application: impl Application) -> Result<tokio::net::TcpListener> {
+    let data = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let control = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    println!(
+        "listening on {} {}",
+        data.local_addr()?,
+        control.local_addr()?
+    );
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = control.accept().await {
+            tokio::spawn(obey(stream, application.clone()));
+        }
+    });
+    Ok(data)
+}
+
+async fn obey(stream: tokio::net::TcpStream, application: impl Application) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let (read, mut write) = stream.into_split();
+    let mut lines = tokio::io::BufReader::new(read).lines();
+    while let Some(line) = lines.next_line().await? {
+        match line.parse()? {
+            Command::Cpu => {
+                let answer = format!("{}\n", cpu_ns()?);
+                write.write_all(answer.as_bytes()).await?;
+            }
+            Command::Broadcast(times, bytes) | Command::Gather(times, bytes) => {
+                application.broadcast(times, bytes).await?;
+            }
+            Command::Crowd(members) => application.crowd(members)?,
+        }
+    }
+    Ok(())
 }
 
 /// The client's end.
@@ -87,9 +146,16 @@ mod tests {
 
     #[test]
     fn a_command_survives_its_line() {
-        for command in [Command::Cpu, Command::Broadcast(1), Command::Gather(32)] {
+        for command in [
+            Command::Cpu,
+            Command::Broadcast(1, 100),
+            Command::Gather(32, 4096),
+            Command::Crowd(10),
+        ] {
             assert_eq!(command.line().parse(), Ok(command));
         }
-        assert!("explode 1".parse::<Command>().is_err());
+        for line in ["", "explode 1", "broadcast 1", "crowd many"] {
+            assert!(line.parse::<Command>().is_err(), "{line}");
+        }
     }
 }

@@ -6,58 +6,79 @@ use crate::{
     Plan, Result,
     child::{Client, Target},
     client::Order,
-    load::{Clients, Hello, Run},
+    load::{Clients, Joins, Run},
+    program::Program,
     table::{Table, median},
 };
 
+/// With as many threads as the plan says, and with two.
+pub(crate) const TITLES: [&str; 2] = [
+    "Echo over TCP: pushes of 64 bytes, replied to",
+    "Echo over TCP, two threads each, so that server and client share both cores",
+];
+/// Of this table and of others that compare programs by turns.
+pub(crate) const COLUMNS: [&str; 4] = [
+    "a second",
+    "Bennu's rate to it",
+    "CPU us",
+    "its CPU to Bennu's",
+];
+pub(crate) const RATE: usize = 0;
+pub(crate) const RATIO: usize = 1;
+pub(crate) const CPU_RATIO: usize = 3;
+
 const CONNECTIONS: usize = 50;
-const TIME: Duration = Duration::from_millis(1500);
+pub(crate) const DEPTHS: [usize; 2] = [1, 16];
+const TIME: Duration = Duration::from_millis(700);
 
 /// Bennu, and what it is compared with.
-const PROGRAMS: [(&str, &str); 4] = [
-    ("server", "Bennu"),
-    ("floor", "floor: bytes only"),
-    ("framing-floor", "floor: frames, unmasked and checked"),
-    ("bare", "floor: bytes only, on tokio"),
+const PROGRAMS: [Program; 6] = [
+    Program::Bennu,
+    Program::Floor,
+    Program::FramingFloor,
+    Program::Bare,
+    Program::Axum,
+    Program::Socketioxide,
 ];
 
-pub(crate) fn run(plan: &Plan) -> Result<Table> {
-    let mut table = Table::new(
-        "Echo over TCP: pushes of 64 bytes, replied to",
-        &[
-            "a second",
-            "Bennu's rate to it",
-            "CPU us",
-            "its CPU to Bennu's",
-        ],
-    );
-    let mut programs = Vec::new();
-    for (program, name) in PROGRAMS {
-        let target = Target::start(&[program, "--threads", &plan.threads.to_string()])?;
+pub(crate) fn run(plan: &Plan) -> Result<Vec<Table>> {
+    let [one, two] = TITLES;
+    let without_rivals = PROGRAMS.get(..4).unwrap_or_default();
+    Ok(vec![
+        table(plan, one, plan.threads, &PROGRAMS)?,
+        table(plan, two, 2, without_rivals)?,
+    ])
+}
+
+/// The row of a program at a depth.
+pub(crate) fn case(program: Program, depth: usize) -> String {
+    format!("depth {depth}, {}", program.name())
+}
+
+fn table(plan: &Plan, title: &'static str, threads: usize, programs: &[Program]) -> Result<Table> {
+    let mut table = Table::new(title, &COLUMNS);
+    let mut running = Vec::new();
+    for program in programs {
+        let target = Target::start(*program, threads)?;
         let mut client = Client::start(&target)?;
-        let hello = match program {
-            "server" => Hello::Shared { topics: 1 },
-            _ => Hello::Silent,
-        };
         client.connect(Clients {
             count: CONNECTIONS,
-            hello,
+            hello: program.hello(Joins::Shared(1)),
         })?;
-        programs.push((name, target, client));
+        running.push((target, client));
     }
-    for depth in [1, 16] {
-        plan.say(&format!("echo, depth {depth}"));
+    for depth in DEPTHS {
+        plan.say(&format!("echo, depth {depth}, {threads} threads"));
         let order = Order::Echo {
             depth,
             time: plan.time(TIME),
         };
-        let mut turns: Vec<Vec<Run>> = Vec::new();
-        for _ in 0..plan.repeats {
-            let turn = programs.iter_mut().map(|(_, _, client)| client.run(order));
-            turns.push(turn.collect::<Result<_>>()?);
-        }
-        for (at, (name, ..)) in programs.iter().enumerate() {
-            table.row(format!("depth {depth}, {name}"), &figures(&turns, at));
+        let turns = plan.turns(|| {
+            let turn = running.iter_mut().map(|(_, client)| client.run(order));
+            turn.collect::<Result<Vec<_>>>()
+        })?;
+        for (at, program) in programs.iter().enumerate() {
+            table.row(case(*program, depth), &figures(&turns, at));
         }
     }
     Ok(table)
@@ -65,7 +86,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Table> {
 
 /// Medians of what the program at `at` did, and of how the first program compares within each turn: both ratios
 /// are 1 where Bennu is as good, and less where it isn't.
-fn figures(turns: &[Vec<Run>], at: usize) -> [Option<f64>; 4] {
+pub(crate) fn figures(turns: &[Vec<Run>], at: usize) -> [Option<f64>; 4] {
     let runs = || turns.iter().filter_map(|it| it.get(at));
     let pairs = || turns.iter().filter_map(|it| it.first()).zip(runs());
     [

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{self, Sender},
@@ -11,12 +11,16 @@ use std::{
 };
 
 use mio::{Events, Interest, Poll, Registry, Token};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
     Result,
     control::{Command, cpu_ns},
-    frame,
+    frame::{self, Dialect},
 };
+
+/// Clients that may wait to be accepted.
+const BACKLOG: i32 = 4096;
 
 /// How much the floor knows of what it echoes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +43,16 @@ struct Connection {
     stream: mio::net::TcpStream,
     /// A push that is not complete yet.
     partial: Vec<u8>,
+    /// What the kernel had no room for.
+    unsent: Vec<u8>,
 }
 
 /// Serves until it's killed. Everything that comes is taken for pushes of one length, each of which is answered
 /// with one reply; broadcasts are written when the control connection asks for them.
 #[expect(clippy::print_stdout, reason = "says where it listens")]
 pub(crate) fn serve(threads: usize, knows: Knows) -> Result<()> {
-    let data = TcpListener::bind("127.0.0.1:0")?;
-    let control = TcpListener::bind("127.0.0.1:0")?;
+    let data = listener()?;
+    let control = listener()?;
     println!(
         "listening on {} {}",
         data.local_addr()?,
@@ -58,7 +64,7 @@ pub(crate) fn serve(threads: usize, knows: Knows) -> Result<()> {
         let poll = Poll::new()?;
         let share = Arc::new(Share {
             knows,
-            reply: frame::echo_reply(),
+            reply: Dialect::Channels.echo_reply(),
             registry: poll.registry().try_clone()?,
             connections: Mutex::default(),
         });
@@ -70,6 +76,14 @@ pub(crate) fn serve(threads: usize, knows: Knows) -> Result<()> {
     thread::spawn(move || accept(&data, &accepting));
     let (stream, _) = control.accept()?;
     obey(stream, &shares)
+}
+
+/// With room for as many clients as connect at once: the library's own has it for 128.
+fn listener() -> Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    socket.bind(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0).into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 fn accept(listener: &TcpListener, shares: &[Arc<Share>]) -> Result<()> {
@@ -89,29 +103,47 @@ fn obey(stream: TcpStream, shares: &[Arc<Share>]) -> Result<()> {
     };
     let others: Vec<_> = others.iter().map(publisher).collect();
     for line in BufReader::new(stream).lines() {
-        let (writes, frames) = match line?.parse()? {
+        let broadcast = match line?.parse()? {
             Command::Cpu => {
                 writeln!(write, "{}", cpu_ns()?)?;
                 continue;
             }
-            Command::Broadcast(n) => (n, 1),
-            Command::Gather(n) => (1, n),
+            Command::Broadcast(times, bytes) => Broadcast::new(times, 1, bytes),
+            Command::Gather(times, bytes) => Broadcast::new(1, times, bytes),
+            Command::Crowd(_) => return Err("nobody is present at a floor".into()),
         };
         for other in &others {
-            other.send((writes, frames))?;
+            other.send(broadcast.clone())?;
         }
-        own.broadcast(writes, frames)?;
+        own.broadcast(&broadcast)?;
     }
     Ok(())
 }
 
-/// A thread that writes broadcasts to a share, so many times so many frames.
-fn publisher(share: &Arc<Share>) -> Sender<(usize, usize)> {
+/// What is written to every socket, and how often.
+#[derive(Clone)]
+struct Broadcast {
+    times: usize,
+    bytes: Arc<[u8]>,
+}
+
+impl Broadcast {
+    fn new(times: usize, frames: usize, payload_bytes: usize) -> Self {
+        let frame = Dialect::Channels.broadcast(payload_bytes);
+        Self {
+            times,
+            bytes: frame.repeat(frames).into(),
+        }
+    }
+}
+
+/// A thread that writes broadcasts to a share.
+fn publisher(share: &Arc<Share>) -> Sender<Broadcast> {
     let (sender, orders) = mpsc::channel();
     let share = share.clone();
     thread::spawn(move || {
-        for (writes, frames) in orders {
-            share.broadcast(writes, frames)?;
+        for broadcast in orders {
+            share.broadcast(&broadcast)?;
         }
         Ok::<_, io::Error>(())
     });
@@ -124,21 +156,25 @@ impl Share {
         stream.set_nonblocking(true)?;
         let mut stream = mio::net::TcpStream::from_std(stream);
         let mut connections = self.lock();
-        self.registry
-            .register(&mut stream, Token(connections.len()), Interest::READABLE)?;
+        self.registry.register(
+            &mut stream,
+            Token(connections.len()),
+            // Nobody is woken by the latter but where a write came to nothing.
+            Interest::READABLE | Interest::WRITABLE,
+        )?;
         connections.push(Connection {
             stream,
             partial: Vec::new(),
+            unsent: Vec::new(),
         });
         Ok(())
     }
 
-    fn broadcast(&self, writes: usize, frames: usize) -> io::Result<()> {
-        let bytes = frame::broadcast(frame::TOPIC).repeat(frames);
+    fn broadcast(&self, broadcast: &Broadcast) -> io::Result<()> {
         let mut connections = self.lock();
-        for _ in 0..writes {
+        for _ in 0..broadcast.times {
             for connection in &mut *connections {
-                write_at_once(&mut connection.stream, &bytes)?;
+                connection.write(&broadcast.bytes)?;
             }
         }
         Ok(())
@@ -159,7 +195,8 @@ impl Share {
                 let Some(connection) = connections.get_mut(event.token().0) else {
                     continue;
                 };
-                loop {
+                connection.flush()?;
+                while event.is_readable() {
                     let n = match connection.stream.read(&mut buffer) {
                         Ok(0) => {
                             self.registry.deregister(&mut connection.stream)?;
@@ -172,7 +209,7 @@ impl Share {
                     let bytes = buffer.get_mut(..n).unwrap_or_default();
                     replies.clear();
                     self.answer(&mut connection.partial, bytes, &mut replies)?;
-                    write_at_once(&mut connection.stream, &replies)?;
+                    connection.write(&replies)?;
                     if n < buffer.len() {
                         break;
                     }
@@ -213,13 +250,34 @@ impl Share {
     }
 }
 
-/// The bench never has so much in flight that the kernel wouldn't take it.
-fn write_at_once(stream: &mut mio::net::TcpStream, bytes: &[u8]) -> io::Result<()> {
-    match stream.write(bytes)? {
-        n if n == bytes.len() => Ok(()),
-        n => Err(io::Error::other(format!(
-            "a socket took {n} of {} bytes",
-            bytes.len()
-        ))),
+impl Connection {
+    /// Writes as much as the kernel takes. The rest follows when it has room again.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = if self.unsent.is_empty() {
+            taken(self.stream.write(bytes))?
+        } else {
+            0
+        };
+        self.unsent
+            .extend_from_slice(bytes.get(written..).unwrap_or_default());
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while !self.unsent.is_empty() {
+            match taken(self.stream.write(&self.unsent))? {
+                0 => break,
+                written => drop(self.unsent.drain(..written)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many bytes a write took: none where there is no room.
+fn taken(written: io::Result<usize>) -> io::Result<usize> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        written => written,
     }
 }

@@ -3,76 +3,74 @@
 use crate::{
     Plan, Result,
     child::{Client, Target},
-    load::{Clients, Hello},
+    load::{Clients, Joins},
+    program::Program,
     table::Table,
 };
+
+pub(crate) const TITLE: &str = "Idle connections over TCP";
+/// The rows that targets are about, and the columns they are in.
+pub(crate) const SHARED: &str = "one topic, shared by all";
+pub(crate) const BYTES: usize = 1;
+pub(crate) const FURTHER: usize = 2;
 
 /// A process here may open 20,000 files.
 const CONNECTIONS: usize = 19_000;
 /// With many topics, enough for a mean.
 const CONNECTIONS_OF_MANY_TOPICS: usize = 5_000;
+/// Where each takes a hundred times as much.
+const CONNECTIONS_OF_RIVALS: usize = 2_000;
+const TOPICS: [usize; 3] = [1, 5, 20];
 
-pub(crate) fn run(plan: &Plan) -> Result<Table> {
-    let mut table = Table::new(
-        "Idle connections over TCP",
-        &["connections", "bytes each", "per further topic"],
-    );
-    let one = Hello::Shared { topics: 1 };
-    let many = CONNECTIONS_OF_MANY_TOPICS;
-    let cases = [
-        (
-            "bare tokio stream in a task",
-            "bare",
-            CONNECTIONS,
-            Hello::Silent,
-            None,
-        ),
-        ("one topic, shared by all", "server", CONNECTIONS, one, None),
-        (
-            "one topic, each its own",
-            "server",
-            CONNECTIONS,
-            Hello::Own,
-            None,
-        ),
-        (
-            "one topic, with an id",
-            "server",
-            CONNECTIONS,
-            Hello::Id,
-            None,
-        ),
-        ("one topic, fewer connections", "server", many, one, None),
-        (
-            "5 topics",
-            "server",
-            many,
-            Hello::Shared { topics: 5 },
-            Some(5),
-        ),
-        (
-            "20 topics",
-            "server",
-            many,
-            Hello::Shared { topics: 20 },
-            Some(20),
-        ),
-    ];
-    for (case, server, count, hello, topics) in cases {
-        plan.say(case);
-        let count = plan.scaled(count);
-        let bytes = measure(plan, server, Clients { count, hello })?;
-        let one = table.value("one topic, fewer connections", 1);
-        let further = topics
-            .zip(one)
-            .map(|(topics, one)| (bytes - one) / f64::from(topics - 1));
-        table.row(case, &[Some(count as f64), Some(bytes), further]);
+pub(crate) fn run(plan: &Plan) -> Result<Vec<Table>> {
+    let mut table = Table::new(TITLE, &["connections", "bytes each", "per further topic"]);
+    let one = Joins::Shared(1);
+    for (case, program, joins) in [
+        ("bare tokio stream in a task", Program::Bare, Joins::Silent),
+        (SHARED, Program::Bennu, one),
+        ("one topic, each its own", Program::Bennu, Joins::Own),
+        ("one topic, with an id", Program::Bennu, Joins::Id),
+    ] {
+        let clients = clients(plan, program, CONNECTIONS, joins);
+        let bytes = measure(plan, program, case, clients)?;
+        table.row(case, &[Some(clients.count as f64), Some(bytes)]);
     }
-    Ok(table)
+    for (program, count) in [
+        (Program::Bennu, CONNECTIONS_OF_MANY_TOPICS),
+        (Program::Axum, CONNECTIONS_OF_RIVALS),
+        (Program::Socketioxide, CONNECTIONS_OF_RIVALS),
+    ] {
+        let mut one = None;
+        for topics in TOPICS {
+            let case = case(program, topics);
+            let clients = clients(plan, program, count, Joins::Shared(topics));
+            let bytes = measure(plan, program, &case, clients)?;
+            let further = one.map(|one| (bytes - one) / (topics - 1) as f64);
+            one = one.or(Some(bytes));
+            table.row(case, &[Some(clients.count as f64), Some(bytes), further]);
+        }
+    }
+    Ok(vec![table])
 }
 
-fn measure(plan: &Plan, server: &str, clients: Clients) -> Result<f64> {
-    let target = Target::start(&[server, "--threads", &plan.threads.to_string()])?;
+/// The row of so many topics.
+pub(crate) fn case(program: Program, topics: usize) -> String {
+    let name = program.name();
+    match topics {
+        1 => format!("{name}, 1 topic"),
+        topics => format!("{name}, {topics} topics"),
+    }
+}
+
+fn clients(plan: &Plan, program: Program, count: usize, joins: Joins) -> Clients {
+    let count = plan.scaled(count);
+    let hello = program.hello(joins);
+    Clients { count, hello }
+}
+
+fn measure(plan: &Plan, program: Program, case: &str, clients: Clients) -> Result<f64> {
+    plan.say(case);
+    let target = Target::start(program, plan.threads)?;
     let mut client = Client::start(&target)?;
     // Some come and go first: code, tables and the allocator's first pages aren't any connection's.
     client.connect(Clients {
@@ -80,8 +78,8 @@ fn measure(plan: &Plan, server: &str, clients: Clients) -> Result<f64> {
         ..clients
     })?;
     client.close()?;
-    let before = target.settled_rss()?;
+    let before = target.settled_rss(plan)?;
     client.connect(clients)?;
-    let after = target.settled_rss()?;
+    let after = target.settled_rss(plan)?;
     Ok((after as f64 - before as f64) / clients.count as f64)
 }

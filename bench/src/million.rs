@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Plan, Result, child,
-    frame::{self, EVENT},
+    frame::{self, Dialect, EVENT, PAYLOAD_BYTES},
     server::{NewMsg, endpoint},
     stream::{Stream, written},
     table::Table,
 };
 
+pub(crate) const TITLE: &str = "Idle connections in memory, in one process";
 const CONNECTIONS: usize = 1_000_000;
 /// How many connections are made before those that are made may run.
 const MADE_AT_ONCE: usize = 64;
@@ -29,9 +30,9 @@ pub(crate) struct Million {
     broadcast_secs: f64,
 }
 
-pub(crate) fn run(plan: &Plan) -> Result<Table> {
+pub(crate) fn run(plan: &Plan) -> Result<Vec<Table>> {
     let mut table = Table::new(
-        "Idle connections in memory, in one process",
+        TITLE,
         &[
             "connections",
             "bytes each",
@@ -64,7 +65,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Table> {
             ],
         );
     }
-    Ok(table)
+    Ok(vec![table])
 }
 
 /// What the process for one row does, in a runtime. `share` is how many join a topic; 0 for streams alone.
@@ -87,11 +88,11 @@ pub(crate) async fn measure(count: usize, share: usize) -> Result<Million> {
     let bytes = (rss()? - before) / count as f64;
 
     let start = Instant::now();
-    let message = NewMsg::new();
+    let message = NewMsg::new(PAYLOAD_BYTES);
     for n in (0..count).step_by(share) {
         endpoint.broadcast(frame::topic(n / share), EVENT, &message);
     }
-    expected += (count * frame::broadcast(frame::TOPIC).len()) as u64;
+    expected += (count * Dialect::Channels.broadcast(PAYLOAD_BYTES).len()) as u64;
     written(expected).await?;
     let broadcast_secs = start.elapsed().as_secs_f64();
     let bytes_after_broadcast = (rss()? - before) / count as f64;
@@ -122,14 +123,15 @@ fn bare(count: usize) -> Result<Million> {
 /// Connects a client that joins `topic`. How long the reply will be.
 async fn connect(endpoint: &Endpoint<()>, topic: &str) -> Result<u64> {
     let request = Request::get("/socket/websocket?vsn=2.0.0").body(())?;
-    let stream = Stream::new(frame::join(topic));
+    let stream = Stream::new(Dialect::Channels.join(topic));
     endpoint
         .serve_upgraded(request, stream)
         .await
         .map_err(|status| format!("expected to be served, found {status}"))?;
-    Ok(frame::join_reply(topic).len() as u64)
+    Ok(Dialect::Channels.join_reply(topic).len() as u64)
 }
 
-fn rss() -> Result<f64> {
+/// This process's own.
+pub(crate) fn rss() -> Result<f64> {
     Ok(child::rss(std::process::id())? as f64)
 }

@@ -13,13 +13,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::{
     Plan, Result, child,
     control::cpu_ns,
-    frame,
+    frame::{Dialect, TOPIC},
     load::Run,
     server::endpoint,
     stream::{Stream, written},
     table::{Table, median},
 };
 
+pub(crate) const TITLE: &str =
+    "Echo in memory: a push of 64 bytes and its reply, without any kernel";
 const PUSHES: usize = 1_000_000;
 
 /// A stream whose client joins, and then sends the same pushes again and again.
@@ -29,30 +31,26 @@ struct Replay {
     times: usize,
 }
 
-pub(crate) fn run(plan: &Plan) -> Result<Table> {
-    let mut table = Table::new(
-        "Echo in memory: a push of 64 bytes and its reply, without any kernel",
-        &["CPU us"],
-    );
+pub(crate) fn run(plan: &Plan) -> Result<Vec<Table>> {
+    let mut table = Table::new(TITLE, &["CPU us"]);
     for depth in [1, 16] {
         plan.say(&format!("echo in memory, depth {depth}"));
-        let mut runs = Vec::new();
-        for _ in 0..plan.repeats {
+        let runs = plan.turns(|| {
             let args = [plan.scaled(PUSHES), depth].map(|it| it.to_string());
             let [pushes, depth] = args.each_ref().map(String::as_str);
-            runs.push(child::outcome::<Run>(&["replay", pushes, depth])?.cpu_us());
-        }
+            Ok(child::outcome::<Run>(&["pushes", pushes, depth])?.cpu_us())
+        })?;
         table.row(format!("{depth} in each read"), &[median(runs)]);
     }
-    Ok(table)
+    Ok(vec![table])
 }
 
 /// What the process for one row does, in a runtime.
 pub(crate) async fn measure(pushes: usize, depth: usize) -> Result<Run> {
     let request = Request::get("/socket/websocket?vsn=2.0.0").body(())?;
     let replay = Replay {
-        stream: Stream::new(frame::join(frame::TOPIC)),
-        pushes: frame::echo().repeat(depth).into(),
+        stream: Stream::new(Dialect::Channels.join(TOPIC)),
+        pushes: Dialect::Channels.echo().repeat(depth).into(),
         times: pushes / depth,
     };
     let messages = (replay.times * depth) as u64;
@@ -61,8 +59,8 @@ pub(crate) async fn measure(pushes: usize, depth: usize) -> Result<Run> {
         .serve_upgraded(request, replay)
         .await
         .map_err(|status| format!("expected to be served, found {status}"))?;
-    let joined = frame::join_reply(frame::TOPIC).len() as u64;
-    written(joined + messages * frame::echo_reply().len() as u64).await?;
+    let joined = Dialect::Channels.join_reply(TOPIC).len() as u64;
+    written(joined + messages * Dialect::Channels.echo_reply().len() as u64).await?;
     Ok(Run {
         messages,
         cpu_ns: cpu_ns()? - cpu,

@@ -1,19 +1,19 @@
-//! The server that is measured: an axum application on Bennu's public API.
+//! The server that is measured: an axum application on Bennu's public API. And the least that tokio costs.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use bennu::{
-    Channel, ConnectInfo, Context, Endpoint, Joined, Payload, Reply, Result, Routes, Socket,
-    SocketOptions, Topic,
+    Channel, ConnectInfo, Context, Endpoint, Joined, LongPoll, Payload, PresenceMember, RawEvent,
+    Reply, Result, Routes, Socket, SocketOptions, Topic,
 };
 use serde::{Deserialize, Serialize};
-use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::TcpStream;
 
 use crate::{
-    control::{Command, cpu_ns},
+    control::{Application, listen},
     frame,
 };
 
@@ -26,7 +26,11 @@ const READ_BYTES: usize = 4096;
 /// The endpoint of all sections.
 pub(crate) fn endpoint() -> Endpoint<()> {
     Endpoint::new(())
-        .options(SocketOptions::new().idle_timeout(IDLE_TIMEOUT))
+        .options(
+            SocketOptions::new()
+                .idle_timeout(IDLE_TIMEOUT)
+                .longpoll(LongPoll::default()),
+        )
         .socket::<UserSocket>("/socket")
 }
 
@@ -44,7 +48,7 @@ impl Socket for UserSocket {
     type Params = Login;
 
     fn channels(routes: Routes<Self>) -> Routes<Self> {
-        routes.channel::<Room>("room:*")
+        routes.channel::<Room>("room:*").channel::<Crowd>("crowd:*")
     }
 
     async fn connect(_: &Arc<()>, login: Login, _: &ConnectInfo) -> Result<Self> {
@@ -82,6 +86,49 @@ impl Channel for Room {
     }
 }
 
+/// Where many are present.
+struct Crowd;
+
+#[derive(Deserialize)]
+struct Joining {
+    /// Who only watches isn't present, and isn't told who is.
+    #[serde(default)]
+    watch: bool,
+}
+
+/// What is known of who is present.
+#[derive(Serialize)]
+struct Meta {
+    online_at: u64,
+}
+
+const META: Meta = Meta {
+    online_at: 1_700_000_000,
+};
+
+/// How many have become present by joining, so that each has a key of its own.
+static JOINERS: AtomicU64 = AtomicU64::new(0);
+
+impl Channel for Crowd {
+    type Socket = UserSocket;
+    type Params = Joining;
+    type In = RawEvent;
+    type Info = ();
+
+    async fn join(_: &Topic, joining: Joining, cx: &Context<Self>) -> Result<Joined<Self>> {
+        if !joining.watch {
+            let n = JOINERS.fetch_add(1, Ordering::Relaxed);
+            cx.track(format!("joiner:{n:07}"), &META)?;
+            cx.push_presence_state();
+        }
+        Ok(Self.into())
+    }
+
+    async fn handle_in(&mut self, _: RawEvent, _: &Context<Self>) -> Result {
+        Ok(Reply::none())
+    }
+}
+
 /// What is broadcast.
 #[derive(Serialize)]
 pub(crate) struct NewMsg {
@@ -89,73 +136,64 @@ pub(crate) struct NewMsg {
 }
 
 impl NewMsg {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(payload_bytes: usize) -> Self {
         Self {
-            body: frame::broadcast_body(),
+            body: frame::body(payload_bytes),
         }
+    }
+}
+
+/// The endpoint, and who is present without being connected.
+#[derive(Clone)]
+struct Bennu {
+    endpoint: Endpoint<()>,
+    members: Arc<Mutex<Vec<PresenceMember>>>,
+}
+
+impl Application for Bennu {
+    async fn broadcast(&self, times: usize, bytes: usize) -> crate::Result<()> {
+        let message = NewMsg::new(bytes);
+        for _ in 0..times {
+            self.endpoint
+                .broadcast(frame::TOPIC, frame::EVENT, &message);
+        }
+        Ok(())
+    }
+
+    fn crowd(&self, count: usize) -> crate::Result<()> {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        for n in 0..count {
+            let member = self.endpoint.presence().member();
+            member.track(frame::CROWD, format!("member:{n:07}"), &META)?;
+            members.push(member);
+        }
+        Ok(())
     }
 }
 
 /// Serves until it's killed.
-#[expect(clippy::print_stdout, reason = "says where it listens")]
 pub(crate) async fn serve() -> crate::Result<()> {
     let endpoint = endpoint();
-    let data = TcpListener::bind("127.0.0.1:0").await?;
-    let control = TcpListener::bind("127.0.0.1:0").await?;
-    println!(
-        "listening on {} {}",
-        data.local_addr()?,
-        control.local_addr()?
-    );
     let router = endpoint.router();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = control.accept().await {
-            tokio::spawn(obey(stream, endpoint.clone()));
-        }
-    });
+    let members = Arc::default();
+    let data = listen(Bennu { endpoint, members }).await?;
     bennu::serve(data, router).await?;
     Ok(())
 }
 
-/// Does what one control connection asks for. Broadcasts are made on a task of the runtime, as by a handler.
-async fn obey(stream: TcpStream, endpoint: Endpoint<()>) -> crate::Result<()> {
-    stream.set_nodelay(true)?;
-    let (read, mut write) = stream.into_split();
-    let mut lines = BufReader::new(read).lines();
-    let message = NewMsg::new();
-    while let Some(line) = lines.next_line().await? {
-        match line.parse()? {
-            Command::Cpu => {
-                write
-                    .write_all(format!("{}\n", cpu_ns()?).as_bytes())
-                    .await?
-            }
-            Command::Broadcast(n) | Command::Gather(n) => {
-                for _ in 0..n {
-                    endpoint.broadcast(frame::TOPIC, frame::EVENT, &message);
-                }
-            }
-        }
+/// Knows no broadcasts.
+#[derive(Clone)]
+struct Bare;
+
+impl Application for Bare {
+    async fn broadcast(&self, _: usize, _: usize) -> crate::Result<()> {
+        Err("this floor only echoes".into())
     }
-    Ok(())
 }
 
 /// The least that a connection costs on tokio: a task that waits for a stream to become readable, and echoes.
-#[expect(clippy::print_stdout, reason = "says where it listens")]
 pub(crate) async fn serve_bare() -> crate::Result<()> {
-    let data = TcpListener::bind("127.0.0.1:0").await?;
-    let control = TcpListener::bind("127.0.0.1:0").await?;
-    println!(
-        "listening on {} {}",
-        data.local_addr()?,
-        control.local_addr()?
-    );
-    tokio::spawn(async move {
-        let endpoint = Endpoint::new(());
-        while let Ok((stream, _)) = control.accept().await {
-            tokio::spawn(obey(stream, endpoint.clone()));
-        }
-    });
+    let data = listen(Bare).await?;
     loop {
         let (stream, _) = data.accept().await?;
         stream.set_nodelay(true)?;
@@ -175,7 +213,7 @@ async fn echo(stream: TcpStream) -> crate::Result<()> {
 /// Reads once, and answers the pushes that end in what came. How many bytes of a push are left over.
 fn answer(stream: &TcpStream, partial: usize) -> crate::Result<usize> {
     thread_local! {
-        static REPLIES: Vec<u8> = frame::echo_reply().repeat(READ_BYTES / 64);
+        static REPLIES: Vec<u8> = frame::Dialect::Channels.echo_reply().repeat(READ_BYTES / 64);
     }
     let mut buffer = [0; READ_BYTES];
     let read = match stream.try_read(&mut buffer) {

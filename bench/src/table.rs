@@ -38,6 +38,10 @@ impl Table {
         });
     }
 
+    pub(crate) fn title(&self) -> &'static str {
+        self.title
+    }
+
     /// The value in `column` of the row `case`.
     pub(crate) fn value(&self, case: &str, column: usize) -> Option<f64> {
         let row = self.rows.iter().find(|it| it.case == case)?;
@@ -65,14 +69,14 @@ impl fmt::Display for Table {
 }
 
 /// As many digits as mean something.
-fn number(value: Option<f64>) -> String {
+pub(crate) fn number(value: Option<f64>) -> String {
     match value {
         None => String::new(),
         Some(it) if it.abs() < 10.0 => format!("{it:.2}"),
         Some(it) if it.abs() < 100.0 => format!("{it:.1}"),
         Some(it) => {
-            let digits = format!("{it:.0}");
-            let mut grouped = String::new();
+            let digits = format!("{:.0}", it.abs());
+            let mut grouped = if it < 0.0 { "-" } else { "" }.to_owned();
             for (at, digit) in digits.chars().enumerate() {
                 if at > 0 && (digits.len() - at).is_multiple_of(3) {
                     grouped.push(',');
@@ -104,6 +108,7 @@ mod tests {
                         | one topic | 1,234,567 |  0.33 |\n| two       | 100.0 |       |\n";
         assert_eq!(table.to_string(), expected);
         assert_eq!(table.value("two", 0), Some(99.96));
+        assert_eq!(number(Some(-845.0)), "-845");
     }
 
     #[test]

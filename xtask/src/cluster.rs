@@ -1,4 +1,6 @@
-//! `cargo xtask cluster`: three nodes behind a load balancer, to try what is in docs/cluster.md by hand.
+//! `cargo xtask cluster`: three nodes of each application behind a load balancer, to try what is in docs/cluster.md by hand.
+
+mod balancer;
 
 use std::{
     fs,
@@ -17,64 +19,157 @@ use crate::{
 
 const NODES: usize = 3;
 const PORT: u16 = 4000;
+/// Tokens of one node have to be good on the others.
+const SECRET: &str = "a secret that is none";
 /// How often it's seen whether all still run.
 const LOOKS_EVERY: Duration = Duration::from_millis(200);
 
 /// `args` is what follows `cargo xtask cluster`.
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     let options = Options::parse(args)?;
-    tools::bus(options.is_nats)?;
+    tools::bus(options.bus == Bus::Nats)?;
     tools::haproxy()?;
-    Program::cargo(&["build", "-p", "conformance", "--bins"]).run()?;
+    let packages = options.apps.iter().flat_map(|app| ["-p", app.program()]);
+    let build: Vec<&str> = ["build", "--bins"].into_iter().chain(packages).collect();
+    Program::cargo(&build).run()?;
     let folder = target().join("cluster");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+
     let mut parts = Parts::default();
-    let bus = bus(&mut parts, options.is_nats, &folder)?;
-    let mut servers = Vec::new();
-    for number in 1..=NODES {
-        let name = format!("web-{number}");
-        let port = node(&mut parts, &name, &bus)?;
-        servers.push((name, port));
+    let bus = bus(&mut parts, options.bus, &folder)?;
+    let mut fronts = Vec::new();
+    for (app, port) in options.apps.iter().zip(options.port..) {
+        let mut nodes = Vec::new();
+        for number in 1..=NODES {
+            let name = format!("web-{number}");
+            let port = node(&mut parts, *app, &name, &bus, &folder)?;
+            nodes.push((name, port));
+        }
+        fronts.push(Front {
+            app: *app,
+            port,
+            nodes,
+        });
     }
     let path = folder.join("haproxy.cfg");
-    fs::write(&path, balancer(options.port, &servers))
+    fs::write(&path, balancer::configuration(&fronts))
         .map_err(|error| format!("{}: {error}", path.display()))?;
     let path = path.to_string_lossy().into_owned();
     Program::new("haproxy", &["-c", "-q", "-f", &path]).run()?;
     parts.start("haproxy", &["-db", "-q", "-f", &path])?;
-    tell(options.port, &servers, &bus);
+    for front in &fronts {
+        front.tell();
+    }
+    let [_, url] = &bus;
+    println!("\nThe bus is {url}. ctrl-c ends all of it.");
     let ended = parts.wait();
     Err(format!("{ended} has ended, and so has the cluster"))
 }
 
+/// What is started, and where.
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
-    is_nats: bool,
+    apps: Vec<App>,
+    bus: Bus,
+    /// Of the first application; the next has the next one.
     port: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum App {
+    Showcase,
+    Conformance,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bus {
+    Redis,
+    Nats,
+}
+
+/// The nodes of an application, and the port that leads to them.
+struct Front {
+    app: App,
+    port: u16,
+    nodes: Vec<(String, u16)>,
 }
 
 impl Options {
     fn parse(args: &[&str]) -> Result<Self, String> {
         let mut options = Self {
-            is_nats: false,
+            apps: vec![App::Showcase, App::Conformance],
+            bus: Bus::Redis,
             port: PORT,
         };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
-            match *arg {
-                "--nats" => options.is_nats = true,
-                "--port" => {
-                    let port = args.next().and_then(|it| it.parse().ok());
-                    options.port = port.filter(|it| *it > 0).ok_or("--port wants a number")?;
+            let value = args.next().copied().unwrap_or_default();
+            match (*arg, value) {
+                ("--app", "showcase") => options.apps = vec![App::Showcase],
+                ("--app", "conformance") => options.apps = vec![App::Conformance],
+                ("--app", "both") => options.apps = vec![App::Showcase, App::Conformance],
+                ("--app", _) => return Err("--app wants showcase, conformance or both".to_owned()),
+                ("--bus", "redis") => options.bus = Bus::Redis,
+                ("--bus", "nats") => options.bus = Bus::Nats,
+                ("--bus", _) => return Err("--bus wants redis or nats".to_owned()),
+                ("--port", port) => {
+                    // Another one comes after it.
+                    let port = port.parse().ok().filter(|it| (1..u16::MAX).contains(it));
+                    options.port = port.ok_or("--port wants a number from 1 to 65534")?;
                 }
-                other => {
+                (other, _) => {
                     return Err(format!(
-                        "unknown option {other:?}; there are --nats and --port PORT"
+                        "unknown option {other:?}; there are --app, --bus and --port"
                     ));
                 }
             }
         }
         Ok(options)
+    }
+}
+
+impl App {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Showcase => "showcase",
+            Self::Conformance => "conformance",
+        }
+    }
+}
+
+impl Front {
+    /// How it's reached.
+    fn tell(&self) {
+        let Self { port, nodes, .. } = self;
+        match self.app {
+            App::Showcase => {
+                println!(
+                    "\nThe showcase is at http://localhost:{port}/, and each of its nodes by itself:"
+                );
+                for (name, port) in nodes {
+                    println!("  {name}  http://localhost:{port}/");
+                }
+                println!(
+                    "Open the chat in two windows, on two nodes. The forum's nodes share a database; the race"
+                );
+                println!(
+                    "has one owner, so that the balancer leads all its players to the first node."
+                );
+            }
+            App::Conformance => {
+                println!(
+                    "\nThe conformance server is at ws://localhost:{port}/socket, and each of its nodes by itself:"
+                );
+                for (name, port) in nodes {
+                    println!("  {name}  http://localhost:{port}/metrics, /health, /sockets");
+                }
+                println!("To try it, in two terminals:");
+                println!("  cargo run -p bennu-cli -- listen ws://localhost:{port}/socket room:1");
+                println!(
+                    "  cargo run -p bennu-cli -- push ws://localhost:{port}/socket room:1 shout '{{\"hello\": \"all\"}}'"
+                );
+            }
+        }
     }
 }
 
@@ -136,10 +231,10 @@ impl Drop for Parts {
 }
 
 /// Starts the bus, and says by which options nodes reach it.
-fn bus(parts: &mut Parts, is_nats: bool, folder: &Path) -> Result<[String; 2], String> {
+fn bus(parts: &mut Parts, bus: Bus, folder: &Path) -> Result<[String; 2], String> {
     let port = free_port()?;
     let number = port.to_string();
-    if is_nats {
+    if bus == Bus::Nats {
         // It logs to stderr, and nodes wait for it anyway.
         parts.start("nats-server", &["--addr", "127.0.0.1", "--port", &number])?;
         return Ok(["--nats".to_owned(), format!("nats://127.0.0.1:{port}")]);
@@ -160,66 +255,38 @@ fn bus(parts: &mut Parts, is_nats: bool, folder: &Path) -> Result<[String; 2], S
 }
 
 /// Starts a node, and says on which port it is.
-fn node(parts: &mut Parts, name: &str, [bus, url]: &[String; 2]) -> Result<u16, String> {
-    let program = target().join("debug/conformance");
+fn node(
+    parts: &mut Parts,
+    app: App,
+    name: &str,
+    [bus, url]: &[String; 2],
+    folder: &Path,
+) -> Result<u16, String> {
+    let program = target().join("debug").join(app.program());
     let program = program.to_string_lossy();
-    // Tokens of one node have to be good on the others.
-    let secret = "a secret that is none";
-    let args = ["--port", "0", "--node", name, "--secret", secret, bus, url];
-    let line = parts.start_until(&program, &args, "listening on")?;
+    let data = folder.join("showcase");
+    let data = data.to_string_lossy();
+    let own = match app {
+        // Its secret is in the folder, which all nodes share.
+        App::Showcase => ["--data", &data],
+        App::Conformance => ["--secret", SECRET],
+    };
+    let args = [
+        "--port",
+        "0",
+        "--bind",
+        "127.0.0.1",
+        "--node",
+        name,
+        bus,
+        url,
+    ];
+    let line = parts.start_until(&program, &[&args[..], &own].concat(), "listening on")?;
     let port = line
         .rsplit(':')
         .next()
         .and_then(|it| it.trim().parse().ok());
     port.ok_or_else(|| format!("{name} says no port: {line}"))
-}
-
-/// What HAProxy is told: no client sticks to a node, and nodes that drain are left alone. It keeps its connections to
-/// them, as otherwise it would end some by resets, which look as if answers were lost.
-fn balancer(port: u16, servers: &[(String, u16)]) -> String {
-    let servers: String = servers
-        .iter()
-        .map(|(name, port)| format!("    server {name} 127.0.0.1:{port} check\n"))
-        .collect();
-    format!(
-        "\
-global
-    maxconn 9000
-
-defaults
-    mode http
-    option redispatch
-    retries 3
-    retry-on conn-failure
-    timeout connect 2s
-    timeout client 75s
-    timeout server 75s
-    timeout tunnel 75s
-
-frontend bennu
-    bind 127.0.0.1:{port}
-    default_backend nodes
-
-backend nodes
-    balance roundrobin
-    option httpchk GET /health
-    http-reuse always
-    default-server inter 500ms fall 1 rise 1
-{servers}"
-    )
-}
-
-fn tell(port: u16, servers: &[(String, u16)], [_, url]: &[String; 2]) {
-    println!("\nThe cluster is at ws://127.0.0.1:{port}/socket, and each of its nodes by itself:");
-    for (name, port) in servers {
-        println!("  {name}  http://127.0.0.1:{port}/metrics, /health, /sockets");
-    }
-    println!("\nThe bus is {url}. To try it, in two terminals:");
-    println!("  cargo run -p bennu-cli -- listen ws://127.0.0.1:{port}/socket room:1");
-    println!(
-        "  cargo run -p bennu-cli -- push ws://127.0.0.1:{port}/socket room:1 shout '{{\"hello\": \"all\"}}'"
-    );
-    println!("\nctrl-c ends it.");
 }
 
 fn free_port() -> Result<u16, String> {
@@ -235,31 +302,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_say_which_bus_and_where() {
-        let check = |args: &[&str], expected: Result<(bool, u16), &str>| {
-            let options = Options::parse(args).map(|it| (it.is_nats, it.port));
+    fn options_say_what_over_which_bus_and_where() {
+        let both = [App::Showcase, App::Conformance];
+        let check = |args: &[&str], expected: Result<(&[App], Bus, u16), &str>| {
+            let options = Options::parse(args);
             match (&options, expected) {
                 (Err(why), Err(expected)) => assert!(why.contains(expected), "{why}"),
-                (options, expected) => assert_eq!(options.as_ref().ok(), expected.ok().as_ref()),
+                (Ok(it), Ok(expected)) => assert_eq!((&*it.apps, it.bus, it.port), expected),
+                (_, expected) => panic!("{args:?} gave {options:?}, not {expected:?}"),
             }
         };
-        check(&[], Ok((false, 4000)));
-        check(&["--nats", "--port", "5000"], Ok((true, 5000)));
+        check(&[], Ok((&both, Bus::Redis, 4000)));
+        check(
+            &["--bus", "nats", "--port", "5000"],
+            Ok((&both, Bus::Nats, 5000)),
+        );
+        check(
+            &["--app", "showcase"],
+            Ok((&[App::Showcase], Bus::Redis, 4000)),
+        );
+        check(
+            &["--app", "both", "--bus", "redis"],
+            Ok((&both, Bus::Redis, 4000)),
+        );
         check(&["--port"], Err("wants a number"));
         check(&["--port", "0"], Err("wants a number"));
+        check(&["--port", "65535"], Err("wants a number"));
+        check(&["--bus", "kafka"], Err("wants redis or nats"));
+        check(&["--app"], Err("wants showcase"));
         check(&["--redis"], Err("unknown option"));
-    }
-
-    #[test]
-    fn the_balancer_knows_every_node() {
-        let servers = [("web-1".to_owned(), 1001), ("web-2".to_owned(), 1002)];
-        let text = balancer(4000, &servers);
-        for line in [
-            "    bind 127.0.0.1:4000\n",
-            "    server web-1 127.0.0.1:1001 check\n",
-            "    server web-2 127.0.0.1:1002 check\n",
-        ] {
-            assert!(text.contains(line), "{text}");
-        }
     }
 }

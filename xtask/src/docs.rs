@@ -1,11 +1,12 @@
 //! What the documentation says of the repository is so: links lead somewhere, the guides' Rust is compiled, the table
-//! of Phoenix's features is whole, that and the promises name tests that exist, and each dependency has its reason.
+//! of Phoenix's features is whole, that and the promises name tests that exist, each dependency has its reason, and the
+//! files of docs/deploy fit their program.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use crate::program::root;
-use crate::{dependencies, evidence, parity};
+use crate::{dependencies, deploy, evidence, parity};
 
 /// Where the examples of guides are made tests.
 const DOCTESTS: &str = "crates/bennu/src/lib.rs";
@@ -46,6 +47,7 @@ pub(crate) fn run() -> Result<(), String> {
     let mistakes = dependencies::check(&read(DEPENDENCIES)?, &manifests);
     println!("the dependencies of {} crates", manifests.len());
     wrong.extend(mistakes.iter().map(|why| format!("{DEPENDENCIES}: {why}")));
+    wrong.extend(deploy::check(read)?);
     if wrong.is_empty() {
         return Ok(());
     }

@@ -7,9 +7,11 @@
 )]
 
 mod autobahn;
+mod bench;
 mod clients;
 mod cluster;
 mod dependencies;
+mod deploy;
 mod docs;
 mod evidence;
 mod generated;
@@ -33,8 +35,12 @@ The project's own commands.
   cargo xtask autobahn [--all] [--write]
       Runs the Autobahn test suite against the echo example: 301 cases, or with --all also those of
       compression, which takes long. --all and --write write docs/autobahn.md.
-  cargo xtask cluster [--nats] [--port PORT]
-      Starts three nodes of the conformance server behind a load balancer, over Redis or NATS, until ctrl-c.
+  cargo xtask bench [--write] [--quick] [--threads N] [--repeats N] [SCENARIO]
+      Measures Bennu beside floors, axum's WebSocket and socketioxide: about ten minutes on two cores that do nothing else.
+      Tables, ratios and targets go to the screen, figures and plots to target/bench/; --write renews docs/performance.md.
+  cargo xtask cluster [--app both|showcase|conformance] [--bus redis|nats] [--port PORT]
+      Starts three nodes of the showcase and three of the conformance server behind a load balancer, over Redis
+      or NATS, until ctrl-c. The showcase is at port 4000 unless PORT says otherwise, the other at the next one.
 
 With SCREENSHOTS=docs the chromium step renews the pictures in docs/; otherwise they go to target/screenshots/.
 ";
@@ -48,6 +54,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["test", rest @ ..] => test::run(rest),
+        ["bench", rest @ ..] => bench::run(rest),
         ["cluster", rest @ ..] => cluster::run(rest),
         ["autobahn", rest @ ..] => autobahn::run(rest),
         [other, ..] => Err(format!("there is no command {other:?}\n\n{HELP}")),

@@ -22,7 +22,7 @@ impl NatsOptions {
             queue_messages_max: 65_536,
             queue_bytes_max: 32 << 20,
             subscription_messages_max: 16_384,
-            backoff_max: Duration::from_secs(1),
+            backoff_max: Duration::from_millis(500),
             answer_time_max: Duration::from_secs(5),
         }
     }
@@ -57,7 +57,7 @@ impl NatsOptions {
         self
     }
 
-    /// The longest pause between two attempts to connect: 1 second by default. Pauses begin at 50 ms, double, and
+    /// The longest pause between two attempts to connect: half a second by default. Pauses begin at 50 ms, double, and
     /// vary by half, so that nodes don't come back all at once.
     #[must_use]
     pub fn backoff_max(mut self, pause: Duration) -> Self {

@@ -1,6 +1,6 @@
 // The chat: a connection, the rooms that were entered, and what the person does.
 
-import { Socket } from "./bennu.mjs";
+import { Presence, Socket } from "./bennu.mjs";
 import { Room, newId, roomName } from "./rooms.js";
 import * as view from "./view.js";
 
@@ -112,9 +112,8 @@ function enter(room) {
   // These run at each join, so after every reconnect too.
   channel
     .join()
-    .receive("ok", ({ history, members }) => {
+    .receive("ok", ({ history }) => {
       room.refused = undefined;
-      room.members = members;
       for (const message of history) room.receive(message, message.from === me);
       for (const id of room.takeStalled()) deliver(room, id);
       show(room);
@@ -132,15 +131,25 @@ function enter(room) {
     room.isTyping(from, Date.now());
     show(room);
   });
-  channel.on("user_joined", ({ from, members }) => membersChanged(room, members, `${from} came in`, from));
-  channel.on("user_left", ({ from, members }) => membersChanged(room, members, `${from} left`, from));
+  follow(room, new Presence(channel));
 }
 
-function membersChanged(room, members, text, from) {
-  room.members = members;
-  room.typing.delete(from);
-  if (from !== me) room.note(newId(), text, Date.now());
-  show(room);
+/** Who is here, on whichever node of the server. */
+function follow(room, presence) {
+  // Who was here before us hasn't come in. After a reconnect it shows who came and went meanwhile.
+  let known = false;
+  presence.onJoin((name, before) => known && !before && cameOrWent(room, name, "came in"));
+  presence.onLeave((name, left) => known && left.metas.length === 0 && cameOrWent(room, name, "left"));
+  presence.onSync(() => {
+    known = true;
+    room.members = presence.list().length;
+    show(room);
+  });
+}
+
+function cameOrWent(room, name, what) {
+  room.typing.delete(name);
+  if (name !== me) room.note(newId(), `${name} ${what}`, Date.now());
 }
 
 function leave(room) {

@@ -38,10 +38,34 @@ impl Chat {
     /// A chat whose page and socket are below `prefix`, such as `/chat`; with an empty one it's at `/`.
     #[must_use]
     pub fn new(prefix: &str) -> Self {
+        Self::with(prefix, |endpoint| endpoint)
+    }
+
+    /// A chat whose endpoint is set up by `set_up` before its socket is mounted: with an adapter, a node's name and a secret
+    /// that all nodes share, it goes over several nodes.
+    ///
+    /// # Panics
+    ///
+    /// With an adapter, outside of a tokio runtime: what is said on other nodes is heard by tasks.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let bus = bennu::LocalBus::new();
+    /// let node = |name: &str| chat::Chat::with("/chat", |endpoint| endpoint.adapter(bus.adapter()).node_name(name));
+    /// let (web_1, web_2) = (node("web-1"), node("web-2"));
+    /// # _ = (web_1.router(), web_2.router());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with(prefix: &str, set_up: impl FnOnce(Endpoint<Rooms>) -> Endpoint<Rooms>) -> Self {
         let prefix = prefix.trim_end_matches('/').to_owned();
         let options = SocketOptions::new().longpoll(LongPoll::default());
-        let endpoint = Endpoint::new(Rooms::default())
+        let endpoint = set_up(Endpoint::new(Rooms::default()))
             .socket_with::<Person>(&format!("{prefix}/socket"), options);
+        let pubsub = endpoint.pubsub();
+        if pubsub.cluster().is_some() {
+            endpoint.app().listen(pubsub);
+        }
         Self { prefix, endpoint }
     }
 

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use bennu::{Channel, Context, Joined, Reason, Reply, Result, Topic, refuse};
+use bennu::{Channel, Context, Joined, Reply, Result, Topic, refuse};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Person,
-    rooms::{Said, Seat},
+    rooms::{BODY_CHARS_MAX, ID_BYTES_MAX, Said, Seat},
 };
 
-const BODY_CHARS_MAX: usize = 2000;
-const ID_BYTES_MAX: usize = 64;
+/// What rooms' topics begin with.
+pub(crate) const TOPICS: &str = "room:";
+pub(crate) const NEW_MSG: &str = "new_msg";
 const ROOM_NAME_BYTES_MAX: usize = 64;
 
 pub(crate) struct Room {
@@ -32,14 +33,11 @@ pub(crate) enum In {
 #[derive(Serialize)]
 struct Welcome {
     history: Vec<Arc<Said>>,
-    members: usize,
 }
 
+/// There is nothing to say of somebody but that they are there.
 #[derive(Serialize)]
-struct CameOrWent<'a> {
-    from: &'a str,
-    members: usize,
-}
+struct Present {}
 
 #[derive(Serialize)]
 struct Typing<'a> {
@@ -62,19 +60,14 @@ impl Channel for Room {
         if name.trim().is_empty() || name.len() > ROOM_NAME_BYTES_MAX {
             return Err(refuse("a room's name has 1 to 64 bytes"));
         }
-        let entered = cx.socket().rooms.enter(name);
-        let (seat, history, members) = entered.ok_or_else(|| refuse("there are too many rooms"))?;
-        cx.broadcast_from(
-            "user_joined",
-            &CameOrWent {
-                from: &cx.socket().name,
-                members,
-            },
-        );
-        Ok(Joined::with_reply(
-            Self { seat },
-            Welcome { history, members },
-        ))
+        // Before anything is read, so that no message falls between what is read and what is heard.
+        cx.listen().await;
+        let Person { name: me, rooms } = cx.socket();
+        let entered = rooms.enter(name, cx.pubsub());
+        let (seat, history) = entered.ok_or_else(|| refuse("there are too many rooms"))?;
+        cx.track(me, &Present {})?;
+        cx.push_presence_state();
+        Ok(Joined::with_reply(Self { seat }, Welcome { history }))
     }
 
     async fn handle_in(&mut self, event: In, cx: &Context<Self>) -> Result {
@@ -92,7 +85,7 @@ impl Channel for Room {
                     return Err(refuse("a message's id has 1 to 64 bytes"));
                 }
                 let said = Said::now(id.clone(), name, body.to_owned());
-                rooms.say(self.seat.room(), said, |said| cx.broadcast("new_msg", said));
+                rooms.say(self.seat.room(), said, |said| cx.broadcast(NEW_MSG, said));
                 Ok(Reply::with(Sent { id }))
             }
             In::Typing => {
@@ -100,16 +93,5 @@ impl Channel for Room {
                 Ok(Reply::none())
             }
         }
-    }
-
-    async fn terminate(&mut self, _: Reason, cx: &Context<Self>) {
-        let members = self.seat.others();
-        cx.broadcast(
-            "user_left",
-            &CameOrWent {
-                from: &cx.socket().name,
-                members,
-            },
-        );
     }
 }

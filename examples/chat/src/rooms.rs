@@ -1,16 +1,27 @@
-//! What the server remembers: the last messages of each room, and how many are there.
+//! What a node remembers: the last messages of each room.
+//!
+//! Among other nodes it hears what is said there, too, in the rooms that it knows: those where somebody is or was, and the
+//! public ones.
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use serde::Serialize;
+use bennu::{PubSub, Receiver};
+use serde::{Deserialize, Serialize};
+use tokio::task::AbortHandle;
+
+use crate::room::{NEW_MSG, TOPICS};
 
 const MESSAGES_KEPT: usize = 50;
 /// Rooms that are remembered while nobody is there. Past that an empty room is forgotten for a new one.
 const ROOMS_KEPT: usize = 1000;
+/// What the page shows to everybody.
+const PUBLIC_ROOMS: [&str; 3] = ["lobby", "rust", "phoenix"];
+pub(crate) const BODY_CHARS_MAX: usize = 2000;
+pub(crate) const ID_BYTES_MAX: usize = 64;
 
 /// The rooms that somebody has been in.
 #[derive(Debug, Default)]
@@ -20,10 +31,22 @@ pub struct Rooms(Mutex<HashMap<String, Memory>>);
 struct Memory {
     history: VecDeque<Arc<Said>>,
     members: usize,
+    /// What listens to other nodes, if there are some, while the room is remembered.
+    _ear: Option<Ear>,
+}
+
+/// A task that ends with this.
+#[derive(Debug)]
+struct Ear(AbortHandle);
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// One message, as it goes over the wire.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Said {
     pub(crate) id: String,
     pub(crate) from: String,
@@ -44,6 +67,13 @@ impl Said {
             at,
         }
     }
+
+    /// Whether it is as short as it may be: what comes from other nodes isn't taken on trust.
+    fn is_short(&self) -> bool {
+        self.id.len() <= ID_BYTES_MAX
+            && self.from.chars().count() <= crate::NAME_CHARS_MAX
+            && self.body.chars().count() <= BODY_CHARS_MAX
+    }
 }
 
 /// A place in a room, given back when it's dropped: a channel that is replaced or panics isn't told so.
@@ -56,14 +86,6 @@ impl Seat {
     pub(crate) fn room(&self) -> &str {
         &self.room
     }
-
-    /// How many are left without this one.
-    pub(crate) fn others(&self) -> usize {
-        self.rooms
-            .lock()
-            .get(&self.room)
-            .map_or(0, |it| it.members.saturating_sub(1))
-    }
 }
 
 impl Drop for Seat {
@@ -75,22 +97,53 @@ impl Drop for Seat {
 }
 
 impl Rooms {
-    /// One more in the room: its place, the room's last messages, and how many are there now. `None` when there
-    /// are as many rooms as can be, with somebody in each.
-    pub(crate) fn enter(self: &Arc<Self>, name: &str) -> Option<(Seat, Vec<Arc<Said>>, usize)> {
+    /// Listens to what is said elsewhere in the public rooms, so that who comes later reads it here.
+    pub(crate) fn listen(self: &Arc<Self>, pubsub: &PubSub) {
+        let mut rooms = self.lock();
+        for name in PUBLIC_ROOMS {
+            self.room(&mut rooms, name, pubsub);
+        }
+    }
+
+    /// One more in the room: its place, and the room's last messages. `None` when there are as many rooms as can be, with
+    /// somebody in each.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        name: &str,
+        pubsub: &PubSub,
+    ) -> Option<(Seat, Vec<Arc<Said>>)> {
         let mut rooms = self.lock();
         if rooms.len() >= ROOMS_KEPT && !rooms.contains_key(name) {
             let empty = rooms.iter().find(|(_, it)| it.members == 0);
             let empty = empty.map(|(name, _)| name.clone())?;
             rooms.remove(&empty);
         }
-        let room = rooms.entry(name.to_owned()).or_default();
+        let room = self.room(&mut rooms, name, pubsub);
         room.members += 1;
         let seat = Seat {
             rooms: self.clone(),
             room: name.to_owned(),
         };
-        Some((seat, room.history.iter().cloned().collect(), room.members))
+        Some((seat, room.history.iter().cloned().collect()))
+    }
+
+    fn room<'a>(
+        self: &Arc<Self>,
+        rooms: &'a mut HashMap<String, Memory>,
+        name: &str,
+        pubsub: &PubSub,
+    ) -> &'a mut Memory {
+        rooms.entry(name.to_owned()).or_insert_with(|| {
+            let ear = pubsub.cluster().map(|_| {
+                let receiver = pubsub.receiver(format!("{TOPICS}{name}"));
+                let task = tokio::spawn(hear(Arc::downgrade(self), name.to_owned(), receiver));
+                Ear(task.abort_handle())
+            });
+            Memory {
+                _ear: ear,
+                ..Memory::default()
+            }
+        })
     }
 
     /// Remembers a message and tells it on, in the same order; neither when it's known already, because the
@@ -98,11 +151,8 @@ impl Rooms {
     pub(crate) fn say(&self, name: &str, said: Said, tell: impl FnOnce(&Said)) {
         let mut rooms = self.lock();
         let room = rooms.entry(name.to_owned()).or_default();
-        if room
-            .history
-            .iter()
-            .any(|it| it.id == said.id && it.from == said.from)
-        {
+        let is_known = |it: &Arc<Said>| it.id == said.id && it.from == said.from;
+        if room.history.iter().any(is_known) {
             return;
         }
         if room.history.len() == MESSAGES_KEPT {
@@ -114,6 +164,20 @@ impl Rooms {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Memory>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Remembers what is said in a room: here, where that is known already, and on other nodes.
+async fn hear(rooms: Weak<Rooms>, name: String, mut room: Receiver) {
+    loop {
+        let heard = room.recv().await;
+        let Some(rooms) = rooms.upgrade() else { return };
+        if heard.event() == NEW_MSG
+            && let Ok(said) = heard.decode::<Said>()
+            && said.is_short()
+        {
+            rooms.say(&name, said, |_| {});
+        }
     }
 }
 
@@ -135,24 +199,20 @@ mod tests {
                 .map(|it| it.parse::<usize>().unwrap())
                 .eq(0..=MESSAGES_KEPT)
         );
-        let (first, history, members) = rooms.enter("a").unwrap();
-        assert_eq!((history.len(), members), (MESSAGES_KEPT, 1));
+        let (_, history) = rooms.enter("a", &PubSub::new()).unwrap();
+        assert_eq!(history.len(), MESSAGES_KEPT);
         assert_eq!(history[0].id, "1");
-        let (second, _, members) = rooms.enter("a").unwrap();
-        assert_eq!((members, second.others()), (2, 1));
-        drop(second);
-        assert_eq!(first.others(), 0);
     }
 
     #[test]
     fn empty_rooms_make_room_and_full_ones_do_not() {
-        let rooms = Arc::new(Rooms::default());
+        let (rooms, pubsub) = (Arc::new(Rooms::default()), PubSub::new());
         let mut seats: Vec<_> = (0..ROOMS_KEPT + 10)
-            .map(|n| rooms.enter(&n.to_string()).map(|(seat, ..)| seat))
+            .map(|n| rooms.enter(&n.to_string(), &pubsub).map(|(seat, _)| seat))
             .collect();
         assert_eq!(seats.iter().flatten().count(), ROOMS_KEPT);
         seats.remove(0);
-        assert!(rooms.enter("new").is_some());
+        assert!(rooms.enter("new", &pubsub).is_some());
         assert_eq!(rooms.lock().len(), ROOMS_KEPT);
     }
 }

@@ -1,7 +1,9 @@
 //! The chat, as its page uses it.
 
+use std::time::Duration;
+
 use bennu::{
-    Endpoint,
+    Endpoint, LocalBus,
     testing::{
         Client, ClientChannel, assert_broadcast, assert_payload, assert_push, assert_reply,
         connect, refute_push, refute_reply,
@@ -19,6 +21,13 @@ async fn person(endpoint: &Endpoint<Rooms>, name: &str) -> Client {
 async fn in_room(endpoint: &Endpoint<Rooms>, name: &str) -> ClientChannel {
     let client = person(endpoint, name).await;
     client.subscribe_and_join("room:bar", ()).await.unwrap()
+}
+
+async fn in_lobby(endpoint: &Endpoint<Rooms>, name: &str) -> ClientChannel {
+    let client = person(endpoint, name).await;
+    // Nodes have to find each other first.
+    client.set_timeout(Duration::from_secs(5));
+    client.subscribe_and_join("room:lobby", ()).await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -41,16 +50,44 @@ async fn a_person_has_a_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_and_goes_is_told_to_the_others() {
+async fn who_comes_and_goes_is_seen_by_the_others() {
     let endpoint = crate::Chat::new("").endpoint;
     let ada = in_room(&endpoint, "ada").await;
-    assert_payload!(ada.joined(), {"history": [], "members": 1});
+    assert_payload!(ada.joined(), {"history": []});
+    assert_push!(ada, "presence_state", {"ada": {..}});
     let bob = in_room(&endpoint, "bob").await;
-    assert_payload!(bob.joined(), {"history": [], "members": 2});
-    assert_push!(ada, "user_joined", {"from": "bob", "members": 2});
-    refute_push!(bob, "user_joined");
+    assert_push!(bob, "presence_state", {"ada": {..}, "bob": {..}});
+    assert_push!(ada, "presence_diff", {"joins": {"bob": {..}}, "leaves": {}});
     bob.client().disconnect().await;
-    assert_push!(ada, "user_left", {"from": "bob", "members": 1});
+    assert_push!(ada, "presence_diff", {"joins": {}, "leaves": {"bob": {..}}});
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_is_one_on_all_nodes() {
+    let bus = LocalBus::new();
+    let node = async |name: &str| {
+        let chat = crate::Chat::with("", |it| it.adapter(bus.adapter()).node_name(name));
+        _ = chat.router();
+        assert!(chat.endpoint.pubsub().cluster().unwrap().ready().await);
+        chat.endpoint
+    };
+    let (web_1, web_2, web_3) = (
+        node("web-1").await,
+        node("web-2").await,
+        node("web-3").await,
+    );
+    let (ada, bob) = (in_lobby(&web_1, "ada").await, in_lobby(&web_2, "bob").await);
+    assert_push!(ada, "presence_diff", {"joins": {"bob": {..}}, "leaves": {}});
+    assert_reply!(ada.push("new_msg", json!({"id": "1", "body": "hi"})), "ok", {"id": "1"});
+    assert_push!(bob, "new_msg", {"id": "1", "from": "ada", "body": "hi", "at": _});
+    // Who comes to another node reads it too, and may say it again there without doubling it.
+    for endpoint in [&web_2, &web_3] {
+        let eve = in_lobby(endpoint, "eve").await;
+        assert_payload!(eve.joined(), {"history": [{"id": "1", "from": "ada", "body": "hi", ..}]});
+    }
+    let ada = in_lobby(&web_3, "ada").await;
+    assert_reply!(ada.push("new_msg", json!({"id": "1", "body": "hi"})), "ok", {"id": "1"});
+    refute_push!(bob, "new_msg");
 }
 
 #[tokio::test(start_paused = true)]
@@ -68,7 +105,7 @@ async fn what_is_said_is_told_to_all_and_remembered_once() {
     assert_push!(bob, "new_msg", {"id": "1", "from": "ada", "body": "hi", "at": _});
     refute_push!(bob, "new_msg");
     let eve = in_room(&endpoint, "eve").await;
-    assert_payload!(eve.joined(), {"history": [{"id": "1", "body": "hi", ..}], "members": 3});
+    assert_payload!(eve.joined(), {"history": [{"id": "1", "body": "hi", ..}]});
 }
 
 #[tokio::test(start_paused = true)]

@@ -91,6 +91,19 @@ impl Discuss {
     ///
     /// When the database can't be opened or isn't what it should be, or the secret is too short.
     pub async fn open(options: &Options) -> Result<Self, OpenError> {
+        Self::open_with(options, |endpoint| endpoint).await
+    }
+
+    /// As [`open`](Self::open), with an endpoint that is set up by `set_up` before its socket is mounted. With an adapter
+    /// and a node's name it goes over several nodes, which share the database and the secret.
+    ///
+    /// # Errors
+    ///
+    /// As of [`open`](Self::open).
+    pub async fn open_with(
+        options: &Options,
+        set_up: impl FnOnce(Endpoint<App>) -> Endpoint<App>,
+    ) -> Result<Self, OpenError> {
         let tokens = Token::new(&options.secret).map_err(OpenError::Secret)?;
         let db = Db::open(&options.database)
             .await
@@ -106,7 +119,7 @@ impl Discuss {
             .frame_bytes_max(FRAME_BYTES_MAX)
             .events_per_second_max(EVENTS_PER_SECOND_MAX)
             .events_at_once_max(EVENTS_AT_ONCE_MAX);
-        let mut endpoint = Endpoint::new(App { db }).secret(&options.secret);
+        let mut endpoint = set_up(Endpoint::new(App { db })).secret(&options.secret);
         if let Some(host) = &options.host {
             endpoint = endpoint.host(host);
         }

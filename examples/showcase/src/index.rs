@@ -86,7 +86,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::{data::Data, site::Site};
+    use crate::{bus::Bus, data::Data, site::Site};
 
     #[test]
     fn the_big_screen_is_for_whoever_sits_here() {
@@ -124,9 +124,8 @@ mod tests {
     #[tokio::test]
     async fn everything_that_the_page_leads_to_is_there() {
         let folder = tempfile::tempdir().unwrap();
-        let site = Site::open(&Data::open(folder.path()).unwrap())
-            .await
-            .unwrap();
+        let data = Data::open(folder.path()).unwrap();
+        let site = Site::open(&data, &Bus::default()).await.unwrap();
         let router = site.router(Addresses::of("127.0.0.1:4000".parse().unwrap()));
         let (status, page) = ask(&router, "127.0.0.1:9", "/").await;
         assert_eq!(status, 200);
@@ -140,6 +139,7 @@ mod tests {
         for path in links {
             assert_eq!(ask(&router, "127.0.0.1:9", path).await.0, 200, "{path}");
         }
+        assert_eq!(ask(&router, "10.1.2.3:9", "/health").await.0, 200);
         let (status, page) = ask(&router, "10.1.2.3:9", "/").await;
         assert_eq!(status, 200);
         assert!(!page.contains("/console"), "{page}");

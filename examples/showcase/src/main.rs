@@ -1,9 +1,10 @@
 //! All of Bennu's applications at one address: what `cargo run` starts.
 //!
-//! To be read in this order: `site.rs` (what is mounted where), `index.rs` (the first page), `data.rs` (what is kept) and
-//! `address.rs` (where it is reached).
+//! To be read in this order: `site.rs` (what is mounted where), `index.rs` (the first page), `data.rs` (what is kept),
+//! `address.rs` (where it is reached) and `bus.rs` (the way to other nodes).
 
 mod address;
+mod bus;
 mod data;
 mod index;
 mod site;
@@ -15,10 +16,11 @@ use std::{
     process::ExitCode,
 };
 
+use bennu::{NameError, NodeName};
 use clap::Parser;
 use tokio::net::TcpListener;
 
-use crate::{address::Addresses, data::Data, site::Site};
+use crate::{address::Addresses, bus::Bus, data::Data, site::Site};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -35,6 +37,19 @@ struct Options {
     /// The folder for what is kept, which is made if it isn't there.
     #[arg(long, default_value = "data")]
     data: PathBuf,
+    /// This node's name among others. At random by default.
+    #[arg(long, value_parser = node)]
+    node: Option<NodeName>,
+    /// A Redis to share the chat and the forum with other nodes, which need the same folder.
+    #[arg(long, conflicts_with = "nats")]
+    redis: Option<String>,
+    /// A NATS server for the same.
+    #[arg(long)]
+    nats: Option<String>,
+}
+
+fn node(name: &str) -> Result<NodeName, NameError> {
+    NodeName::parse(name)
 }
 
 #[tokio::main]
@@ -61,10 +76,17 @@ async fn serve(options: &Options) -> Result<(), String> {
         .map_err(|error| format!("failed to listen: {error}"))?;
     let addresses = Addresses::of(bound);
     let data = Data::open(&options.data)?;
-    let site = Site::open(&data).await?;
-    tell(&addresses, &site.console()?, &data);
+    let bus = Bus {
+        redis: options.redis.clone(),
+        nats: options.nats.clone(),
+        node: options.node.clone(),
+    };
+    let site = Site::open(&data, &bus).await?;
+    let router = site.router(addresses.clone());
+    let ready = site.ready().await;
+    tell(&addresses, &site.console()?, &data, ready);
 
-    let served = bennu::serve(listener, site.router(addresses))
+    let served = bennu::serve(listener, router)
         .drain(site.chat.endpoint())
         .drain(site.discuss.endpoint())
         .drain(site.race.endpoint())
@@ -87,7 +109,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 #[expect(clippy::print_stdout, reason = "says where it listens")]
-fn tell(addresses: &Addresses, console: &str, data: &Data) {
+fn tell(addresses: &Addresses, console: &str, data: &Data, ready: bool) {
     let Addresses { here, phones, .. } = addresses;
     println!("listening on {}", addresses.bound);
     println!();
@@ -102,6 +124,9 @@ fn tell(addresses: &Addresses, console: &str, data: &Data) {
     println!("  the race's big screen");
     println!("            {here}{console}");
     println!("  kept in   {}", data.folder().display());
+    if !ready {
+        println!("  the other nodes can't be reached yet");
+    }
     println!();
 }
 

@@ -382,14 +382,18 @@ mod tests {
                 let Body::Broadcast(remote) = message.body else {
                     panic!("{message:?}");
                 };
-                let heard = remote.broadcast(Topic::from(topic)).unwrap();
+                let heard = remote.broadcast(Topic::from(remote.topic)).unwrap();
                 assert_eq!(heard.topic().as_str(), topic);
                 assert_eq!((heard.event(), heard.payload()), (event, payload));
             }
             for (tag, to) in [(0, 0), (255, u64::MAX)] {
                 let bytes = service(&node, tag, to, b"\0hi").unwrap();
-                let body = Bytes::from_static(b"\0hi");
-                let expected = Body::Service { tag, to, body };
+                let message = Bytes::from_static(b"\0hi");
+                let expected = Body::Service {
+                    tag,
+                    to,
+                    body: message,
+                };
                 assert_eq!(Message::decode(&bytes).unwrap().body, expected);
             }
         }

@@ -59,7 +59,7 @@ impl<A> Endpoint<A> {
     }
 
     /// The way of long-poll requests to other nodes, if there are others.
-    pub(super) fn relay(&mut self) -> Option<Arc<Relay>> {
+    pub(crate) fn relay(&mut self) -> Option<Arc<Relay>> {
         if self.relay.is_none() {
             self.relay = self.pubsub.cluster().map(Relay::new);
         }

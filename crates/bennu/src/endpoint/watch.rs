@@ -47,7 +47,8 @@ impl<A> Endpoint<A> {
     /// }));
     /// ```
     pub async fn metrics(&self) -> Metrics {
-        Metrics::gather(&self.mounts, &self.pubsub, &self.presence).await
+        let relay = self.relay.as_deref();
+        Metrics::gather(&self.mounts, &self.pubsub, &self.presence, relay).await
     }
 
     /// Connections that are open on this node: the first `limit`, or those behind `after`. At most 10,000 at once.

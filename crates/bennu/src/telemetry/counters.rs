@@ -291,7 +291,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn new(labels: &'static [&'static str]) -> Self {
+    pub(crate) fn new(labels: &'static [&'static str]) -> Self {
         Self {
             labels,
             counts: labels.iter().map(|_| Counter::default()).collect(),
@@ -304,7 +304,8 @@ impl Tally {
         self.add_at(at.unwrap_or(self.labels.len() - 1));
     }
 
-    fn add_at(&self, at: usize) {
+    /// Counts under the label that stands there.
+    pub(crate) fn add_at(&self, at: usize) {
         debug_assert!(at < self.counts.len());
         if let Some(count) = self.counts.get(at) {
             count.add(1);

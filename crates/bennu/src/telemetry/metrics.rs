@@ -10,7 +10,7 @@ use super::{
     Counters, Transport,
     counters::{Histogram, Tally},
 };
-use crate::{Presence, runtime::Mount};
+use crate::{Presence, runtime::Mount, transport::longpoll::Relay};
 
 /// What an endpoint holds and has met since its start, at one moment, on this node: see
 /// [`Endpoint::metrics`](crate::Endpoint::metrics). Shown with `{}` it is the text that Prometheus reads.
@@ -141,6 +141,7 @@ impl Metrics {
         mounts: &[Arc<Mount>],
         pubsub: &PubSub,
         presence: &Presence,
+        relay: Option<&Relay>,
     ) -> Self {
         let mut queued = Vec::new();
         for mount in mounts {
@@ -164,6 +165,9 @@ impl Metrics {
         metrics.add_channels(&mounts);
         metrics.add_losses(&mounts);
         metrics.add_node(pubsub, presence);
+        if let Some(relay) = relay {
+            metrics.add_relay(&relay.stats());
+        }
         metrics
     }
 

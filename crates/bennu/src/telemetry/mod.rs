@@ -18,7 +18,7 @@ use std::fmt;
 use bennu_wire::{Framing, Serializer};
 use serde::Serialize;
 
-pub(crate) use counters::{Counter, Counters, Refused, is_timed};
+pub(crate) use counters::{Counter, Counters, Refused, Tally, is_timed};
 pub use filter::FilterParameters;
 pub use health::{Health, Status};
 pub(crate) use inspect::{Asked, Inspected};

@@ -49,7 +49,7 @@ use self::{
     token::Claim,
 };
 pub(crate) use self::{
-    relay::Relay,
+    relay::{Relay, RelayStats},
     token::{NODE_BYTES, Signer},
 };
 use super::{

@@ -6,6 +6,7 @@
     reason = "a test says so by panicking"
 )]
 
+mod guide;
 mod log;
 mod metrics;
 mod server;

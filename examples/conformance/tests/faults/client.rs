@@ -1,7 +1,7 @@
 //! One client: it's in a room, where some speak, and in a lobby, where it sees who is there. It comes back by itself.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -30,7 +30,7 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 pub(crate) async fn live(crowd: Arc<Crowd>, id: usize) {
     let mut pauses = PAUSES.into_iter();
     for tries in 0.. {
-        let node = (id + tries) % crowd.ports.len();
+        let node = (id + tries) % crowd.addresses.len();
         let connecting = timeout(CONNECT_TIME_MAX, Client::connect(crowd.clone(), id, node));
         if let Ok(Some(mut client)) = connecting.await {
             pauses = PAUSES.into_iter();
@@ -49,17 +49,27 @@ struct Client {
     stream: WebSocketStream<TcpStream>,
     /// Who is there, by their refs; nobody knows before the state has come.
     present: Option<BTreeMap<usize, Vec<String>>>,
-    /// Of each sender the last message.
-    heard: HashMap<usize, u64>,
+    heard: HashMap<usize, Heard>,
     joins: usize,
+    /// Its connections before this one.
+    life: usize,
+}
+
+/// What was heard of a sender, who speaks over one connection after the other.
+struct Heard {
+    first: u64,
+    /// The last number over each of them.
+    last: HashMap<usize, u64>,
+    highest: u64,
+    missing: BTreeSet<u64>,
 }
 
 impl Client {
     async fn connect(crowd: Arc<Crowd>, id: usize, node: usize) -> Option<Self> {
-        let port = crowd.ports[node];
-        let stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        let address = crowd.addresses[node];
+        let stream = TcpStream::connect(address).await.ok()?;
         let key = Crowd::key(id);
-        let url = format!("ws://127.0.0.1:{port}/socket/websocket?vsn=2.0.0&user_id={key}");
+        let url = format!("ws://{address}/socket/websocket?vsn=2.0.0&user_id={key}");
         let config = WebSocketConfig::default()
             .read_buffer_size(4_096)
             .write_buffer_size(0);
@@ -72,7 +82,9 @@ impl Client {
             present: None,
             heard: HashMap::new(),
             joins: 0,
+            life: 0,
         };
+        client.life = client.me().closes.load(Ordering::Relaxed);
         for (join_ref, kind) in [("1", "room"), ("2", "lobby")] {
             let topic = client.topic(kind);
             client
@@ -112,7 +124,7 @@ impl Client {
     async fn speak(&mut self) -> Option<()> {
         let n = self.me().say();
         let room = self.topic("room");
-        let shout = json!(["1", null, room, "shout", {"from": self.id, "n": n}]);
+        let shout = json!(["1", null, room, "shout", {"from": self.id, "n": n, "life": self.life}]);
         self.send(shout).await?;
         self.send(json!(["1", n.to_string(), room, "ping", {}]))
             .await
@@ -138,8 +150,8 @@ impl Client {
                 Some(n) => self.me().acknowledge(n.parse().unwrap()),
             },
             "shout" => {
-                let Said { from, n } = serde_json::from_str(payload).unwrap();
-                self.hear(from, n);
+                let said = serde_json::from_str(payload).unwrap();
+                self.hear(&said);
             }
             "presence_state" => {
                 self.present = Some(BTreeMap::new());
@@ -156,26 +168,42 @@ impl Client {
     }
 
     /// Looks for what came twice, out of order or from nowhere, and for what didn't come.
-    fn hear(&mut self, from: usize, n: u64) {
+    ///
+    /// Who moves to another node may be overtaken there by what they say next: only over one connection there is an order.
+    fn hear(&mut self, &Said { from, n, life }: &Said) {
         let sender = &self.crowd.members[from];
         if n >= sender.next.load(Ordering::Relaxed)
             || self.crowd.group(from) != self.crowd.group(self.id)
         {
             self.complain(&format!("heard {n} of {from}, which wasn't sent"));
         }
-        if let Some(last) = self.heard.insert(from, n) {
-            if n <= last {
-                self.complain(&format!("heard {n} of {from} after {last}"));
-            }
-            let is_local = sender.node.load(Ordering::Relaxed) == self.node;
-            for lost in last + 1..n {
-                self.crowd.lose(Loss {
-                    from,
-                    to: self.id,
-                    n: lost,
-                    is_local,
-                });
-            }
+        let heard = self.heard.entry(from).or_insert_with(|| Heard {
+            first: n,
+            last: HashMap::new(),
+            highest: n,
+            missing: BTreeSet::new(),
+        });
+        let last = heard.last.insert(life, n);
+        let is_late = heard.missing.remove(&n);
+        let newly_missing = heard.highest + 1..n;
+        heard.missing.extend(newly_missing.clone());
+        let is_new = last.is_none() && heard.highest == n || n > heard.highest;
+        let is_of_before = n < heard.first;
+        heard.highest = heard.highest.max(n);
+        if last.is_some_and(|last| n <= last) || !(is_new || is_late || is_of_before) {
+            self.complain(&format!("heard {n} of {from} after {last:?}"));
+        }
+        if is_late {
+            self.crowd.found(from, self.id, n);
+        }
+        let is_local = sender.node.load(Ordering::Relaxed) == self.node;
+        for lost in newly_missing {
+            self.crowd.lose(Loss {
+                from,
+                to: self.id,
+                n: lost,
+                is_local,
+            });
         }
         self.me().hear(from);
     }
@@ -272,6 +300,8 @@ struct Frame<'a>(
 struct Said {
     from: usize,
     n: u64,
+    /// Over which of its connections.
+    life: usize,
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,9 @@
 //! Three nodes and their bus.
 
-use std::time::Duration;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,6 +12,8 @@ use tokio::{
 };
 
 use crate::{
+    namespace::Namespace,
+    network::Network,
     process::{Process, free_port},
     proxy::Proxy,
 };
@@ -19,39 +24,67 @@ const NAMES: [&str; NODES] = ["web-1", "web-2", "web-3"];
 pub(crate) struct Cluster {
     pub(crate) bus: Process,
     pub(crate) nodes: Vec<Process>,
-    pub(crate) ports: Vec<u16>,
-    /// Between the first node and the bus.
-    pub(crate) network: Proxy,
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// Between the first node and the bus. It goes after the node.
+    pub(crate) network: Network,
 }
 
 impl Cluster {
     pub(crate) async fn start() -> Self {
-        let (bus, bus_port) = on_a_free_port(|port| {
-            let args = ["--port", port, "--bind", "127.0.0.1", "--save", ""];
-            Process::start("redis-server", &args, "Ready to accept connections")
-        });
-        let network = Proxy::start(bus_port).await;
-        let (mut nodes, mut ports) = (Vec::new(), Vec::new());
+        let (bus, bus_port) = start_bus(&[Ipv4Addr::LOCALHOST]);
+        let network = Network::Proxy(Proxy::start(bus_port).await);
+        Self::start_nodes(bus, bus_port, network).await
+    }
+
+    /// With the first node in a namespace. `None` where that may not be, which is said.
+    pub(crate) async fn start_with_a_namespace() -> Option<Self> {
+        let namespace = match Namespace::new() {
+            Ok(namespace) => namespace,
+            Err(why) => {
+                println!(
+                    "this machine has no network namespaces for us, so the proxy has to do: {why}"
+                );
+                return None;
+            }
+        };
+        let (bus, bus_port) = start_bus(&[Ipv4Addr::LOCALHOST, namespace.bus]);
+        let network = Network::Namespace(namespace);
+        Some(Self::start_nodes(bus, bus_port, network).await)
+    }
+
+    async fn start_nodes(bus: Process, bus_port: u16, mut network: Network) -> Self {
+        let (mut nodes, mut addresses) = (Vec::new(), Vec::new());
         for (number, name) in NAMES.into_iter().enumerate() {
-            let bus_port = if number == 0 { network.port } else { bus_port };
-            let redis = format!("redis://127.0.0.1:{bus_port}");
             // The proxy runs on this runtime, so that it mustn't be blocked.
-            let (node, port) = tokio::task::spawn_blocking(move || {
-                on_a_free_port(|port| {
-                    let args = ["--port", port, "--node", name, "--redis", &redis];
-                    let args = [&args[..], &["--secret", "a secret of the tests"]].concat();
-                    Process::start(&conformance(), &args, "listening on")
-                })
-            })
-            .await
-            .unwrap();
+            let started = tokio::task::spawn_blocking(move || {
+                let (process, port) = on_a_free_port(|port| match &network {
+                    Network::Proxy(proxy) if number == 0 => {
+                        start_node(name, port, Ipv4Addr::LOCALHOST, proxy.port)
+                    }
+                    Network::Namespace(namespace) if number == 0 => {
+                        let (node, bus) = (namespace.node, namespace.bus);
+                        let args = node_args(name, port, node, (bus, bus_port).into());
+                        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+                        let program = conformance();
+                        Process::start("ip", &namespace.within(&program, &args), LISTENING)
+                    }
+                    _ => start_node(name, port, Ipv4Addr::LOCALHOST, bus_port),
+                });
+                let address = match &network {
+                    Network::Namespace(namespace) if number == 0 => namespace.address(port),
+                    _ => (Ipv4Addr::LOCALHOST, port).into(),
+                };
+                (process, address, network)
+            });
+            let (node, address, back) = started.await.unwrap();
+            network = back;
             nodes.push(node);
-            ports.push(port);
+            addresses.push(address);
         }
         Self {
             bus,
             nodes,
-            ports,
+            addresses,
             network,
         }
     }
@@ -72,9 +105,7 @@ impl Cluster {
 
     /// A figure of a node's metrics.
     pub(crate) async fn metric(&self, node: usize, name: &str) -> u64 {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.ports[node]))
-            .await
-            .unwrap();
+        let mut stream = TcpStream::connect(self.addresses[node]).await.unwrap();
         let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -83,6 +114,43 @@ impl Cluster {
         let found = lines.find(|(it, _)| *it == name);
         found.and_then(|(_, value)| value.parse().ok()).unwrap()
     }
+}
+
+const LISTENING: &str = "listening on";
+
+fn start_bus(addresses: &[Ipv4Addr]) -> (Process, u16) {
+    let addresses: Vec<String> = addresses.iter().map(Ipv4Addr::to_string).collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    on_a_free_port(|port| {
+        // None of the addresses can be reached from elsewhere.
+        let args = [
+            "--port",
+            port,
+            "--save",
+            "",
+            "--protected-mode",
+            "no",
+            "--bind",
+        ];
+        let args = [&args[..], &addresses].concat();
+        Process::start("redis-server", &args, "Ready to accept connections")
+    })
+}
+
+fn start_node(name: &str, port: &str, bind: Ipv4Addr, bus_port: u16) -> Result<Process, String> {
+    let args = node_args(name, port, bind, (Ipv4Addr::LOCALHOST, bus_port).into());
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    Process::start(&conformance(), &args, LISTENING)
+}
+
+fn node_args(name: &str, port: &str, bind: Ipv4Addr, bus: SocketAddr) -> Vec<String> {
+    let bind = bind.to_string();
+    let redis = format!("redis://{bus}");
+    let secret = "a secret of the tests";
+    let args = [
+        "--port", port, "--bind", &bind, "--node", name, "--redis", &redis, "--secret", secret,
+    ];
+    args.map(str::to_owned).to_vec()
 }
 
 /// The server: of the folder that `BENNU_PROGRAMS` names, as for the suites in JavaScript, or as built with the tests.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -11,7 +12,7 @@ use std::{
 
 use tokio::{
     task::JoinSet,
-    time::{Instant, interval},
+    time::{Instant, interval, sleep_until},
 };
 
 use crate::{client::live, cluster::NODES};
@@ -54,11 +55,14 @@ impl Scale {
 
 pub(crate) struct Crowd {
     pub(crate) scale: Scale,
-    pub(crate) ports: Vec<u16>,
+    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) members: Vec<Member>,
     /// When a meta was first shown as gone.
     gone: Mutex<HashMap<String, Instant>>,
-    losses: Mutex<Vec<Loss>>,
+    /// By who said it, to whom, and its number.
+    losses: Mutex<HashMap<(usize, usize, u64), Loss>>,
+    /// How late a task of this process ran at most, in milliseconds, since all were there: what clients notice may be as late.
+    late_ms: AtomicU64,
     complaints: Mutex<Vec<String>>,
 }
 
@@ -107,14 +111,15 @@ pub(crate) struct Loss {
 
 impl Crowd {
     /// Has all clients connect, and waits until everybody sees everybody.
-    pub(crate) async fn gather(ports: &[u16]) -> (Arc<Self>, JoinSet<()>) {
+    pub(crate) async fn gather(addresses: &[SocketAddr]) -> (Arc<Self>, JoinSet<()>) {
         let scale = Scale::of_this_run();
         let crowd = Arc::new(Self {
             scale,
-            ports: ports.to_vec(),
+            addresses: addresses.to_vec(),
             members: (0..scale.clients).map(|_| Member::default()).collect(),
             gone: Mutex::default(),
             losses: Mutex::default(),
+            late_ms: AtomicU64::new(0),
             complaints: Mutex::default(),
         });
         let mut clients = JoinSet::new();
@@ -128,6 +133,7 @@ impl Crowd {
             .await;
         println!("{} clients have gathered in {took:.1?}", scale.clients);
         crowd.pause().await;
+        clients.spawn(watch_the_clock(crowd.clone()));
         (crowd, clients)
     }
 
@@ -197,12 +203,16 @@ impl Crowd {
     pub(crate) fn check_losses(&self, may_be: impl Fn(&Loss, Instant, bool) -> bool) {
         self.check();
         let losses = self.losses.lock().unwrap();
-        for loss in losses.iter() {
+        for loss in losses.values() {
             let sender = &self.members[loss.from];
             let Said { at, acknowledged } = sender.said.lock().unwrap()[loss.n as usize];
             assert!(may_be(loss, at, acknowledged), "{loss:?}, {acknowledged}");
         }
-        println!("{} deliveries were lost", losses.len());
+        println!(
+            "{} deliveries were lost; the clients' own process was up to {} ms late",
+            losses.len(),
+            self.late_ms.load(Ordering::Relaxed)
+        );
     }
 
     /// Of all metas that ended: how long after that they were shown as gone, at most. `None` while some aren't.
@@ -259,7 +269,13 @@ impl Crowd {
     }
 
     pub(crate) fn lose(&self, loss: Loss) {
-        self.losses.lock().unwrap().push(loss);
+        let key = (loss.from, loss.to, loss.n);
+        self.losses.lock().unwrap().insert(key, loss);
+    }
+
+    /// It wasn't lost, but late.
+    pub(crate) fn found(&self, from: usize, to: usize, n: u64) {
+        self.losses.lock().unwrap().remove(&(from, to, n));
     }
 
     pub(crate) fn complain(&self, id: usize, what: &str) {
@@ -285,6 +301,15 @@ impl Crowd {
     pub(crate) fn member(&self, key: &str, watcher: usize) -> Option<usize> {
         let id = key.strip_prefix("member-")?.parse().ok()?;
         (self.group(id) == self.group(watcher)).then_some(id)
+    }
+}
+
+async fn watch_the_clock(crowd: Arc<Crowd>) {
+    loop {
+        let due = Instant::now() + Duration::from_millis(20);
+        sleep_until(due).await;
+        let late = due.elapsed().as_millis() as u64;
+        crowd.late_ms.fetch_max(late, Ordering::Relaxed);
     }
 }
 

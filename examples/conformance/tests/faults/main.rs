@@ -14,6 +14,8 @@
 mod client;
 mod cluster;
 mod crowd;
+mod namespace;
+mod network;
 mod process;
 mod proxy;
 mod tests;

@@ -23,7 +23,7 @@ const fn seconds(count: u64) -> Duration {
 /// A cluster, and a crowd that is spread over its nodes.
 async fn start() -> (Cluster, Arc<Crowd>, JoinSet<()>) {
     let cluster = Cluster::start().await;
-    let (crowd, clients) = Crowd::gather(&cluster.ports).await;
+    let (crowd, clients) = Crowd::gather(&cluster.addresses).await;
     (cluster, crowd, clients)
 }
 
@@ -196,7 +196,19 @@ async fn a_node_that_stands_still_is_dropped_and_comes_back_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_cut_off_from_the_bus_goes_on_alone_and_comes_back_once() {
-    let (cluster, crowd, _clients) = start().await;
+    cut_off(Cluster::start().await).await;
+}
+
+/// As the one before, with packets that are really lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_cable_is_pulled_goes_on_alone_and_comes_back_once() {
+    if let Some(cluster) = Cluster::start_with_a_namespace().await {
+        cut_off(cluster).await;
+    }
+}
+
+async fn cut_off(cluster: Cluster) {
+    let (crowd, _clients) = Crowd::gather(&cluster.addresses).await;
     let cut_at = Instant::now();
     cluster.network.cut();
     let apart = crowd

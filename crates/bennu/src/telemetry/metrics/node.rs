@@ -3,7 +3,7 @@
 use bennu_pubsub::{Cluster, PubSub};
 
 use super::{Family, Kind, Metrics, Sample};
-use crate::Presence;
+use crate::{Presence, transport::longpoll::RelayStats};
 
 impl Metrics {
     pub(super) fn add_node(&mut self, pubsub: &PubSub, presence: &Presence) {
@@ -120,6 +120,59 @@ impl Metrics {
                 ("late", stats.registrations_late),
                 ("disconnected", stats.registrations_deferred),
             ],
+        );
+    }
+
+    /// Long-poll requests that came to another node than their session's.
+    pub(super) fn add_relay(&mut self, stats: &RelayStats) {
+        self.add_value(
+            "bennu_longpoll_relayed_total",
+            Kind::Counter,
+            "Long-poll requests of clients here for sessions of other nodes.",
+            stats.relayed,
+        );
+        self.add_value(
+            "bennu_longpoll_relayed_answered_total",
+            Kind::Counter,
+            "Those that the other node answered.",
+            stats.answered,
+        );
+        self.add_labelled(
+            "bennu_longpoll_relayed_failed_total",
+            Kind::Counter,
+            "Those that it didn't, by why.",
+            "why",
+            &stats.failed,
+        );
+        self.add_value(
+            "bennu_longpoll_relaying",
+            Kind::Gauge,
+            "Those that are under way.",
+            stats.relaying as u64,
+        );
+        self.add_value(
+            "bennu_longpoll_served_total",
+            Kind::Counter,
+            "Long-poll requests of clients elsewhere for sessions here.",
+            stats.served,
+        );
+        self.add_value(
+            "bennu_longpoll_served_refused_total",
+            Kind::Counter,
+            "Those that were refused, since too many are served.",
+            stats.refused,
+        );
+        self.add_value(
+            "bennu_longpoll_serving",
+            Kind::Gauge,
+            "Those that are being served.",
+            stats.serving as u64,
+        );
+        self.add_value(
+            "bennu_longpoll_relay_bytes",
+            Kind::Gauge,
+            "Bytes of bodies and answers that came from other nodes and aren't used up, beyond 16 KiB of each.",
+            stats.bytes as u64,
         );
     }
 

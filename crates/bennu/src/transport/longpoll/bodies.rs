@@ -49,7 +49,7 @@ impl Bodies {
             taken: 0,
             bytes: Bytes::new(),
         };
-        taken.grow(bytes).ok()?;
+        taken.grow(bytes.saturating_sub(FREE_BYTES)).ok()?;
         Some(taken)
     }
 

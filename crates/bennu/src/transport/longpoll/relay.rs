@@ -6,30 +6,34 @@
 //! has told what became of it, so that a poll that hangs up loses nothing here either.
 
 mod asking;
+mod counts;
 #[cfg(feature = "fuzzing")]
 mod fuzzing;
+mod inbox;
 mod message;
 mod serving;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 use bennu_pubsub::{Cluster, NodeId, Service, ServiceTag};
 use bytes::Bytes;
-use tokio::{
-    runtime::Handle,
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-};
+use tokio::{runtime::Handle, sync::mpsc::UnboundedReceiver};
 
 pub(crate) use asking::{Accepted, Asking, Passed, Relayed};
+pub(crate) use counts::RelayStats;
+use counts::{Counts, Failed};
 #[cfg(feature = "fuzzing")]
 pub use fuzzing::relay as relay_fuzzing;
+use inbox::{Heard, Inbox, Memory, Pieces};
 use message::{Ask, Message, Part, Said, Told, What};
 
 use super::Desk;
@@ -37,8 +41,6 @@ use super::Desk;
 /// Requests of clients here that other nodes are asked about, and requests of other nodes that are served here: at
 /// most so many of each. What is beyond is refused with HTTP status 503.
 const REQUESTS_MAX: usize = 65_536;
-/// Bodies and answers that have come from other nodes and aren't used up, all together. What is beyond is refused.
-const BYTES_MAX: usize = 64 << 20;
 /// What is sent in one message over the bus, whose limits may be as low as a megabyte.
 const PART_BYTES_MAX: usize = 256 * 1024;
 
@@ -50,24 +52,15 @@ pub(crate) struct Relay {
     asked: Mutex<HashMap<u64, Asked>>,
     last_number: AtomicU64,
     /// Requests of other nodes' clients.
-    served: Mutex<HashMap<(NodeId, u64), Saying>>,
-    bytes: Arc<AtomicUsize>,
+    served: Mutex<HashMap<(NodeId, u64), Inbox<Said>>>,
+    memory: Memory,
+    counts: Counts,
 }
-
-type Saying = UnboundedSender<Heard<Said>>;
 
 struct Asked {
     /// Nobody else may answer.
     home: NodeId,
-    told: UnboundedSender<Heard<Told>>,
-}
-
-/// Something that came over the bus, and its part of the memory that there is for all.
-#[derive(Debug)]
-struct Heard<T> {
-    what: T,
-    bytes: usize,
-    all: Arc<AtomicUsize>,
+    inbox: Inbox<Told>,
 }
 
 impl Relay {
@@ -79,7 +72,8 @@ impl Relay {
             asked: Mutex::default(),
             last_number: AtomicU64::new(0),
             served: Mutex::default(),
-            bytes: Arc::default(),
+            memory: Memory::default(),
+            counts: Counts::new(),
         });
         let inlet = Inlet(Arc::downgrade(&relay));
         cluster.serve(ServiceTag::LONG_POLL, Arc::new(inlet));
@@ -89,6 +83,21 @@ impl Relay {
     /// The node that this is.
     pub(crate) fn node(&self) -> &NodeId {
         self.cluster.node()
+    }
+
+    pub(crate) fn stats(&self) -> RelayStats {
+        // Read in this order, no request is missing.
+        let relayed = self.counts.relayed.get();
+        RelayStats {
+            relayed,
+            answered: self.counts.answered.get(),
+            failed: self.counts.failed.iter().collect(),
+            relaying: lock(&self.asked).len(),
+            served: self.counts.served.get(),
+            refused: self.counts.refused.get(),
+            serving: lock(&self.served).len(),
+            bytes: self.memory.bytes(),
+        }
     }
 
     /// Serves requests for the sessions of a mount.
@@ -119,26 +128,19 @@ impl Relay {
         }
     }
 
-    /// What came, unless there is no room for it.
-    fn heard<T>(&self, what: T, bytes: usize) -> Option<Heard<T>> {
-        let all = self.bytes.clone();
-        let before = all.fetch_add(bytes, Ordering::Relaxed);
-        // Gives back what it took where it's dropped.
-        let heard = Heard { what, bytes, all };
-        (before + bytes <= BYTES_MAX).then_some(heard)
-    }
-
     fn told(&self, from: &NodeId, number: u64, told: Told) {
         let bytes = match &told {
             Told::Part(part) => part.bytes.len(),
             _ => 0,
         };
-        let asked = lock(&self.asked);
-        if let Some(asked) = asked.get(&number).filter(|it| it.home == *from)
-            && let Some(told) = self.heard(told, bytes)
+        let mut asked = lock(&self.asked);
+        if let Some(request) = asked.get_mut(&number).filter(|it| it.home == *from)
+            && !request.inbox.put(told, bytes, &self.memory)
         {
-            // Whoever asked may have gone away just now.
-            let _ = asked.told.send(told);
+            // Whoever waits for the answer learns that there will be none.
+            let request = asked.remove(&number);
+            drop(asked);
+            drop(request);
         }
     }
 
@@ -151,11 +153,14 @@ impl Relay {
             Said::Body(part) => part.bytes.len(),
             _ => 0,
         };
-        let served = lock(&self.served);
-        if let Some(request) = served.get(&(from.clone(), number))
-            && let Some(said) = self.heard(said, bytes)
+        let key = (from.clone(), number);
+        let mut served = lock(&self.served);
+        if let Some(inbox) = served.get_mut(&key)
+            && !inbox.put(said, bytes, &self.memory)
         {
-            let _ = request.send(said);
+            let request = served.remove(&key);
+            drop(served);
+            drop(request);
         }
     }
 
@@ -164,32 +169,37 @@ impl Relay {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let (said, saying) = unbounded_channel();
+        let (inbox, saying) = Inbox::new();
         {
             let mut served = lock(&self.served);
             if served.len() >= REQUESTS_MAX {
                 drop(served);
+                self.counts.refused.add(1);
                 return self.send(from, number, What::Told(Told::Busy));
             }
             match served.entry((from.clone(), number)) {
                 // Whoever says so twice is none of ours.
                 Entry::Occupied(_) => return,
-                Entry::Vacant(place) => place.insert(said),
+                Entry::Vacant(place) => place.insert(inbox),
             };
         }
+        self.counts.served.add(1);
         runtime.spawn(serving::Serving::new(self.clone(), from.clone(), number, saying).run(ask));
     }
 
     /// A place for a request to another node, if there is one.
     fn place(&self, home: &NodeId) -> Option<(u64, UnboundedReceiver<Heard<Told>>)> {
-        let (told, telling) = unbounded_channel();
+        self.counts.relayed.add(1);
+        let (inbox, telling) = Inbox::new();
         let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
         let mut asked = lock(&self.asked);
         if asked.len() >= REQUESTS_MAX {
+            drop(asked);
+            self.counts.fail(Failed::Full);
             return None;
         }
         let home = home.clone();
-        asked.insert(number, Asked { home, told });
+        asked.insert(number, Asked { home, inbox });
         Some((number, telling))
     }
 }
@@ -207,41 +217,6 @@ impl Service for Inlet {
                 What::Told(told) => relay.told(from, number, told),
             }
         }
-    }
-}
-
-impl<T> Drop for Heard<T> {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// Puts the parts of something together.
-#[derive(Debug)]
-struct Pieces {
-    bytes: Vec<u8>,
-    total: usize,
-}
-
-impl Pieces {
-    /// Nothing is allocated for what is only said to come.
-    fn new(total: usize) -> Self {
-        let bytes = Vec::new();
-        Self { bytes, total }
-    }
-
-    fn is_whole(&self) -> bool {
-        self.bytes.len() == self.total
-    }
-
-    /// False when something is missing before it, or it's more than was said to come.
-    #[must_use]
-    fn add(&mut self, part: &Part) -> bool {
-        let fits = part.at == self.bytes.len() && part.bytes.len() <= self.total - part.at;
-        if fits {
-            self.bytes.extend_from_slice(&part.bytes);
-        }
-        fits
     }
 }
 

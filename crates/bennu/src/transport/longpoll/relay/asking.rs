@@ -15,16 +15,18 @@ use http_body::{Frame, SizeHint};
 use serde::{Deserialize, Deserializer, de};
 use tokio::{
     sync::mpsc::UnboundedReceiver,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
-use super::{Ask, Heard, Pieces, Relay, Said, Told, What, lock};
+use super::{Ask, Failed, Heard, Pieces, Relay, Said, Told, What, inbox::Room, lock};
 use crate::transport::delivery::{Delivered, Delivery};
 
 /// How long a living node takes to say that it has a session, or hasn't.
 const ACCEPT_TIME_MAX: Duration = Duration::from_millis(1_500);
 /// How long an answer may be on its way beyond the window.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a poll waits for room, or for what was lost: its client asks again at once.
+const PAUSE: Duration = Duration::from_secs(1);
 /// What is written at once.
 const CHUNK_BYTES: usize = 16 * 1024;
 /// The longest answer that is taken: what some may have in an outbox of several megabytes.
@@ -39,6 +41,7 @@ pub(crate) struct Asking {
     telling: UnboundedReceiver<Heard<Told>>,
     /// Nothing is left to say.
     settled: bool,
+    outcome: Result<(), Failed>,
 }
 
 /// Whether the other node has the session.
@@ -109,6 +112,7 @@ impl Relay {
             number,
             telling,
             settled: false,
+            outcome: Err(Failed::HungUp),
         })
     }
 }
@@ -118,61 +122,98 @@ impl Asking {
     pub(crate) async fn accepted(&mut self) -> Accepted {
         let deadline = Instant::now() + ACCEPT_TIME_MAX;
         let told = timeout_at(deadline, self.telling.recv()).await;
-        match told.ok().flatten().as_ref().map(|it| &it.what) {
+        match told.ok().flatten().map(|it| it.what) {
             Some(Told::Accepted) => Accepted::Yes,
             Some(Told::Busy) => {
                 self.settled = true;
+                self.outcome = Err(Failed::Busy);
                 Accepted::Busy
             }
             Some(Told::Gone) => {
                 self.settled = true;
+                self.outcome = Err(Failed::Gone);
                 Accepted::No
             }
-            _ => Accepted::No,
+            _ => {
+                self.outcome = Err(Failed::Silent);
+                Accepted::No
+            }
         }
     }
 
     /// The answer to a request that was accepted.
     pub(crate) async fn answer(mut self, window: Duration, token: &str) -> Passed {
         let deadline = Instant::now() + window + ANSWER_TIME_MAX;
-        let total = loop {
-            match self.told(deadline).await.as_ref().map(|it| &it.what) {
-                Some(Told::Nothing) => {
-                    self.settled = true;
-                    return Passed::Nothing;
-                }
-                Some(Told::Handled(status, why)) => {
-                    self.settled = true;
-                    return Passed::Handled(*status, why.clone());
-                }
-                Some(Told::Messages(total)) => break *total,
-                Some(Told::Accepted | Told::Gone | Told::Busy | Told::Part(_)) => {}
-                None => return Passed::Nothing,
+        match self.read(deadline, token).await {
+            Ok(Read::Messages(body, room)) => Passed::Messages(Relayed {
+                body,
+                _room: room,
+                asking: Some(self),
+                delivery: None,
+            }),
+            Ok(Read::Nothing) => {
+                self.answered();
+                Passed::Nothing
             }
-        };
-        let mut pieces = Pieces::new(total.min(ANSWER_BYTES_MAX));
-        while !pieces.is_whole() {
-            match self.told(deadline).await.as_ref().map(|it| &it.what) {
-                Some(Told::Part(part)) if pieces.add(part) => {}
-                _ => return Passed::Nothing,
+            Ok(Read::Handled(status, why)) => {
+                self.answered();
+                Passed::Handled(status, why)
+            }
+            Err(why) => {
+                self.outcome = Err(why);
+                // The messages are free for another poll before this one is told so.
+                drop(self);
+                if why != Failed::Late {
+                    sleep(PAUSE).await;
+                }
+                Passed::Nothing
             }
         }
-        // What comes over the bus may be anything.
-        if serde_json::from_slice::<Vec<AnyText>>(&pieces.bytes).is_err() {
-            return Passed::Nothing;
-        }
-        let mut body = format!(r#"{{"status":200,"token":"{token}","messages":"#).into_bytes();
-        body.append(&mut pieces.bytes);
-        body.push(b'}');
-        Passed::Messages(Relayed {
-            body: body.into(),
-            asking: Some(self),
-            delivery: None,
-        })
     }
 
-    async fn told(&mut self, deadline: Instant) -> Option<Heard<Told>> {
-        timeout_at(deadline, self.telling.recv()).await.ok()?
+    async fn read(&mut self, deadline: Instant, token: &str) -> Result<Read, Failed> {
+        let total = loop {
+            match self.told(deadline).await?.what {
+                Told::Nothing => return Ok(Read::Nothing),
+                Told::Handled(status, why) => return Ok(Read::Handled(status, why)),
+                Told::Messages(total) => break total,
+                Told::Accepted | Told::Gone | Told::Busy | Told::Part(_) => {}
+            }
+        };
+        if total > ANSWER_BYTES_MAX {
+            return Err(Failed::TooBig);
+        }
+        let mut pieces = Pieces::new(total);
+        while !pieces.is_whole() {
+            let Heard { what, room } = self.told(deadline).await?;
+            match what {
+                Told::Part(part) if pieces.add(&part, room) => {}
+                _ => return Err(Failed::Broken),
+            }
+        }
+        let (mut messages, room) = pieces.into_parts();
+        // What comes over the bus may be anything.
+        if serde_json::from_slice::<Vec<AnyText>>(&messages).is_err() {
+            return Err(Failed::Broken);
+        }
+        let mut body = format!(r#"{{"status":200,"token":"{token}","messages":"#).into_bytes();
+        body.append(&mut messages);
+        body.push(b'}');
+        Ok(Read::Messages(body.into(), room))
+    }
+
+    fn answered(&mut self) {
+        self.settled = true;
+        self.outcome = Ok(());
+    }
+
+    async fn told(&mut self, deadline: Instant) -> Result<Heard<Told>, Failed> {
+        match timeout_at(deadline, self.telling.recv()).await {
+            Ok(Some(heard)) => Ok(heard),
+            // The relay has let go of it.
+            Ok(None) => Err(Failed::NoRoom),
+            Err(_) => Err(Failed::Late),
+        }
     }
 
     fn say(&self, said: Said) {
@@ -186,7 +227,7 @@ impl Delivered for Asking {
     }
 
     fn received(mut self: Box<Self>) {
-        self.settled = true;
+        self.answered();
         self.say(Said::Received);
     }
 }
@@ -195,15 +236,29 @@ impl Drop for Asking {
     fn drop(&mut self) {
         let asked = lock(&self.relay.asked).remove(&self.number);
         drop(asked);
+        match self.outcome {
+            Ok(()) => self.relay.counts.answered.add(1),
+            Err(why) => self.relay.counts.fail(why),
+        }
         if !self.settled {
             self.say(Said::Lost);
         }
     }
 }
 
+/// What another node answered.
+enum Read {
+    Nothing,
+    Handled(u16, String),
+    /// A body, and the memory that its messages take.
+    Messages(Bytes, Option<Room>),
+}
+
 /// The body of an answer with messages of another node.
 pub(crate) struct Relayed {
     body: Bytes,
+    /// Until it's written.
+    _room: Option<Room>,
     /// Until it's handed to whoever watches the delivery.
     asking: Option<Asking>,
     delivery: Option<Arc<Delivery>>,

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Ask, Heard, PART_BYTES_MAX, Part, Pieces, Relay, Said, Told, What, lock};
+use super::{Ask, Heard, PART_BYTES_MAX, Part, Pieces, Relay, Said, Told, What, inbox::Room, lock};
 use crate::transport::{
     delivery::Delivered,
     longpoll::{
@@ -143,7 +143,7 @@ impl Serving {
 
     async fn post(&mut self, desk: &Desk, session: &Arc<Session>, ask: &Ask) {
         session.heard();
-        let Some(body) = self.body(ask.body_bytes).await else {
+        let Some((body, held)) = self.body(ask.body_bytes).await else {
             return self.tell(Told::Handled(408, String::new()));
         };
         let content_type = Some(ask.content_type.as_str()).filter(|it| !it.is_empty());
@@ -155,22 +155,25 @@ impl Serving {
             // Its client isn't there any more. What wasn't begun isn't done.
             () = lost(&mut self.saying) => return,
         };
-        drop(room);
+        drop((room, held));
         let (status, why) = answer.outcome();
         self.tell(Told::Handled(status, why.to_owned()));
     }
 
-    async fn body(&mut self, total: usize) -> Option<Bytes> {
+    /// The body, and the memory that it takes.
+    async fn body(&mut self, total: usize) -> Option<(Bytes, Option<Room>)> {
         let deadline = Instant::now() + BODY_TIME_MAX;
         let mut pieces = Pieces::new(total);
         while !pieces.is_whole() {
-            let said = timeout_at(deadline, self.saying.recv()).await.ok()??;
-            match &said.what {
-                Said::Body(part) if pieces.add(part) => {}
+            // The end of what is said is that there was no room for it.
+            let Heard { what, room } = timeout_at(deadline, self.saying.recv()).await.ok()??;
+            match what {
+                Said::Body(part) if pieces.add(&part, room) => {}
                 _ => return None,
             }
         }
-        Some(pieces.bytes.into())
+        let (bytes, room) = pieces.into_parts();
+        Some((bytes.into(), room))
     }
 
     fn tell(&self, told: Told) {

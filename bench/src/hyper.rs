@@ -1,0 +1,100 @@
+//! The floor under handshakes and requests: hyper alone, which knows neither sockets nor channels.
+
+use std::convert::Infallible;
+
+use bennu::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt;
+
+use crate::{
+    Result,
+    control::{Application, listen},
+    frame::{TOPIC, echo_reply_text, join_reply_text},
+};
+
+/// Knows no broadcasts.
+#[derive(Clone)]
+struct Hyper;
+
+impl Application for Hyper {
+    async fn broadcast(&self, _: usize, _: usize) -> Result<()> {
+        Err("this floor only answers requests".into())
+    }
+}
+
+/// Serves until it's killed.
+pub(crate) async fn serve() -> Result<()> {
+    let data = listen(Hyper).await?;
+    loop {
+        let (stream, _) = data.accept().await?;
+        stream.set_nodelay(true)?;
+        let connection = http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), service_fn(answer))
+            .with_upgrades();
+        tokio::spawn(connection);
+    }
+}
+
+async fn answer(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.headers().contains_key(header::UPGRADE) {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move { idle(upgrade.await?).await });
+        return Ok(upgraded());
+    }
+    let body = match *request.method() {
+        Method::POST => {
+            // A client that leaves in the middle of a body is nobody's loss.
+            let _ = request.collect().await;
+            r#"{"status":200}"#.to_owned()
+        }
+        _ if !request.headers().contains_key("x-phoenix-longpoll-token") => {
+            r#"{"status":410,"token":"floor","messages":[]}"#.to_owned()
+        }
+        _ => polled(request.uri().query().unwrap_or_default()),
+    };
+    let mut response = Response::new(Full::new(body.into()));
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    Ok(response)
+}
+
+/// The answer to the load client's key, which is always the same.
+fn upgraded() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    for (name, value) in [
+        (header::CONNECTION, "upgrade"),
+        (header::UPGRADE, "websocket"),
+        (header::SEC_WEBSOCKET_ACCEPT, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+    ] {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Waits until the client leaves.
+async fn idle(upgraded: Upgraded) -> Result<()> {
+    let mut stream = TokioIo::new(upgraded);
+    let mut buffer = [0; 64];
+    while stream.read(&mut buffer).await? > 0 {}
+    Ok(())
+}
+
+/// As many replies as the query's `depth`; for none the reply to a join.
+fn polled(query: &str) -> String {
+    let depth = query
+        .split('&')
+        .find_map(|it| it.strip_prefix("depth="))
+        .and_then(|it| it.parse().ok())
+        .unwrap_or(0);
+    let messages = match depth {
+        0 => vec![join_reply_text(TOPIC)],
+        depth => vec![echo_reply_text(); depth],
+    };
+    serde_json::json!({"status": 200, "token": "floor", "messages": messages}).to_string()
+}
