@@ -148,7 +148,8 @@ fn session_events(text: &str) -> Vec<usize> {
         .collect()
 }
 
-/// Every source file below `folder` with its path from the root, tests left out.
+/// Every source file below `folder` with its path from the root, tests left out, and what the fuzzer alone
+/// compiles.
 fn collect(folder: &Path, sources: &mut Vec<(String, String)>) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{} can't be read: {error}", folder.display());
     for entry in fs::read_dir(folder).map_err(failed)? {
@@ -162,7 +163,10 @@ fn collect(folder: &Path, sources: &mut Vec<(String, String)>) -> Result<(), Str
             if !["tests", "examples", "benches", "target"].contains(&name.as_str()) {
                 collect(&path, sources)?;
             }
-        } else if name.ends_with(".rs") && name != "tests.rs" && !name.ends_with("_tests.rs") {
+        } else if name.ends_with(".rs")
+            && !["tests.rs", "fuzzing.rs"].contains(&name.as_str())
+            && !name.ends_with("_tests.rs")
+        {
             let text = fs::read_to_string(&path).map_err(failed)?;
             let from_root = path.strip_prefix(root()).unwrap_or(&path);
             sources.push((from_root.to_string_lossy().into_owned(), text));
