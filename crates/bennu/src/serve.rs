@@ -357,7 +357,7 @@ impl Http {
         let uploads = crowd.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
-            deliveries.settle();
+            deliveries.next_request();
             let mut request = request.map(|body| {
                 if body.is_end_stream() {
                     return Body::empty();

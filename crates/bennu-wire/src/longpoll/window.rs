@@ -20,9 +20,9 @@ pub enum Verdict {
 /// Who waits for a session's messages, and since when (`Phoenix.Transports.LongPoll.Server`).
 ///
 /// One poll waits at a time: a second one ends the first. Messages that a poll is answered with stay where they are
-/// until it's known that its answer arrived, or until the client polls again after its answer was [sent](Self::sent) as
-/// a whole. A poll whose client hung up before loses nothing, the next one gets them again. A client that neither polls nor posts for one and a half windows is given up at the next check, and checks
-/// are as far apart.
+/// until its answer is [written](Self::written). A poll whose client hung up before loses nothing, the next one gets them
+/// again. A client that neither polls nor posts for one and a half windows is given up at the next check, and checks are
+/// as far apart.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -67,8 +67,6 @@ struct Leaving {
 /// What becomes of the messages that were answered last: see [`Window::settle`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// They may be forgotten.
-    Forget,
     /// They are for the next poll.
     TakeBack,
     /// It isn't known yet.
@@ -85,8 +83,6 @@ enum Stage {
     Writing,
     /// Its answer was handed over to its end, and is about to leave.
     Leaving,
-    /// Its answer has left as a whole. Nobody knows yet whether it arrived.
-    Sent,
     /// It was answered, or is gone.
     Over,
 }
@@ -116,16 +112,11 @@ impl Window {
         self.ticket
     }
 
-    /// The client is about to poll again, and so tells what became of the answer before. Who asks for more after an answer
-    /// that was [sent](Self::sent) has it, and who doesn't wait for its end gets it again. One that is about to leave may
-    /// have been read already: then the poll that comes waits a moment for the news.
+    /// The client is about to poll again. Who doesn't wait for the end of an answer gets it again. One that is about to
+    /// leave may have been read already: then the poll that comes waits a moment for the news.
     #[must_use]
     pub fn settle(&mut self, now: Instant) -> Settled {
         match self.stage {
-            Stage::Sent => {
-                self.stage = Stage::Over;
-                Settled::Forget
-            }
             Stage::Leaving => {
                 self.stage = Stage::Over;
                 self.leaving = Some(Leaving {
@@ -154,16 +145,6 @@ impl Window {
         }
     }
 
-    /// The answer to a poll has left as a whole, but may still be lost. Whether its messages may be forgotten all the same,
-    /// since the client has polled again.
-    #[must_use]
-    pub fn sent(&mut self, ticket: Ticket) -> bool {
-        if self.is_answering(ticket) {
-            self.stage = Stage::Sent;
-        }
-        self.has_left(ticket)
-    }
-
     /// What to answer to a poll, given whether messages wait. After any other answer than [`Verdict::Wait`] it is over,
     /// but for its writing.
     pub fn verdict(&mut self, ticket: Ticket, messages: bool, now: Instant) -> Verdict {
@@ -184,7 +165,7 @@ impl Window {
         Verdict::Empty
     }
 
-    /// The answer to a poll was written, and it's known or taken for granted that it arrived. Whether its messages may be
+    /// The answer to a poll has left as a whole, so that it's taken for granted that it arrived. Whether its messages may be
     /// forgotten: not when another poll came before that, which gets them again.
     #[must_use]
     pub fn written(&mut self, ticket: Ticket) -> bool {
@@ -231,7 +212,7 @@ impl Window {
     pub fn deadline(&self) -> Instant {
         let deadline = match self.stage {
             Stage::Waiting { until } => until.min(self.check_at),
-            Stage::Writing | Stage::Leaving | Stage::Sent | Stage::Over => self.check_at,
+            Stage::Writing | Stage::Leaving | Stage::Over => self.check_at,
         };
         self.leaving.map_or(deadline, |it| deadline.min(it.until))
     }
@@ -249,7 +230,7 @@ impl Window {
     /// Whether no poll waits, and no answer is on its way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        matches!(self.stage, Stage::Sent | Stage::Over)
+        self.stage == Stage::Over
     }
 
     /// Whether the answer to this poll is on its way.
@@ -259,7 +240,7 @@ impl Window {
     }
 
     fn is_answering(&self, ticket: Ticket) -> bool {
-        let answering = matches!(self.stage, Stage::Writing | Stage::Leaving | Stage::Sent);
+        let answering = matches!(self.stage, Stage::Writing | Stage::Leaving);
         ticket == self.ticket && answering
     }
 

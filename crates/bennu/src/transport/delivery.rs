@@ -7,64 +7,38 @@ use std::{
 
 /// What wants to know of an answer whether it arrived. Dropped, it was lost.
 pub(crate) trait Delivered: Send + 'static {
-    /// The network has all of it. It may still be lost.
-    fn sent(&self);
-
-    /// It arrived, for all that can be known.
+    /// The network has all of it, which is all that can be known: proxies reset connections whose answers they have read.
     fn received(self: Box<Self>);
 }
 
 /// An HTTP connection's knowledge of its last answer. A [server](crate::serve) puts one beside each request; where there
 /// is none, an answer counts as received when HTTP has taken its last byte.
 #[derive(Default)]
-pub(crate) struct Delivery(Mutex<Option<Watched>>);
-
-struct Watched {
-    answer: Box<dyn Delivered>,
-    sent: bool,
-}
+pub(crate) struct Delivery(Mutex<Option<Box<dyn Delivered>>>);
 
 impl Delivery {
-    /// An answer has been handed over to its last byte.
+    /// An answer has been handed over to its last byte. One before it that hasn't left is lost.
     pub(crate) fn watch(&self, answer: Box<dyn Delivered>) {
-        let watched = Watched {
-            answer,
-            sent: false,
-        };
-        let previous = self.lock().replace(watched);
-        settle(previous);
+        let previous = self.lock().replace(answer);
+        drop(previous);
     }
 
     /// All that was handed over has left.
     pub(crate) fn flushed(&self) {
-        if let Some(watched) = self.lock().as_mut().filter(|it| !it.sent) {
-            watched.sent = true;
-            watched.answer.sent();
+        let answer = self.lock().take();
+        if let Some(answer) = answer {
+            answer.received();
         }
     }
 
-    /// The client goes on: it has what was sent.
-    pub(crate) fn settle(&self) {
-        let watched = self.lock().take();
-        settle(watched);
+    /// The client asks for more. Who doesn't wait for the end of an answer doesn't have it.
+    pub(crate) fn next_request(&self) {
+        let unread = self.lock().take();
+        drop(unread);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Watched>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Delivered>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Delivery {
-    fn drop(&mut self) {
-        // However the connection ended: proxies reset connections whose answers they have read.
-        self.settle();
-    }
-}
-
-/// Who goes on without waiting for the end of an answer doesn't have it.
-fn settle(watched: Option<Watched>) {
-    if let Some(Watched { answer, sent: true }) = watched {
-        answer.received();
     }
 }
 

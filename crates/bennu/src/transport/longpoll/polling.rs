@@ -70,7 +70,7 @@ impl Polling {
         self.session.lock().window.leave(self.ticket);
     }
 
-    /// The answer was written to its end, and more can't be known of it: its messages may be forgotten.
+    /// The answer has left as a whole, and more can't be known of it: its messages may be forgotten.
     pub(crate) fn written(&self) {
         let mut state = self.session.lock();
         if state.window.written(self.ticket) {
@@ -81,14 +81,6 @@ impl Polling {
 }
 
 impl Delivered for Polling {
-    fn sent(&self) {
-        let mut state = self.session.lock();
-        if state.window.sent(self.ticket) {
-            self.session.conn.handed_over();
-        }
-        state.settled();
-    }
-
     fn received(self: Box<Self>) {
         self.written();
     }

@@ -119,7 +119,7 @@ fn check(script: fn()) {
 enum Fate {
     /// It is written to its end, and that is known at once.
     Written,
-    /// It leaves, and it's known later that it arrived.
+    /// It's handed over to its end, and it's known later that it has left.
     Sent,
     /// The client hangs up before it is read.
     Lost,
@@ -142,7 +142,6 @@ async fn answer(polling: Polling, fate: Fate) -> Option<Vec<String>> {
         Fate::Written => polling.written(),
         Fate::Sent => {
             polling.leave();
-            polling.sent();
             Box::new(polling).received();
         }
         Fate::Lost => read.clear(),

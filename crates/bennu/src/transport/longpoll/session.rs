@@ -119,11 +119,9 @@ impl Session {
         let (ticket, previous) = {
             let mut state = self.lock();
             let now = Instant::now().into_std();
-            match state.window.settle(now) {
-                Settled::Forget => self.conn.handed_over(),
+            if state.window.settle(now) == Settled::TakeBack {
                 // The answer before this, if it isn't written yet, won't be: its messages are for this poll.
-                Settled::TakeBack => self.conn.take_back(),
-                Settled::Later => {}
+                self.conn.take_back();
             }
             let ticket = state.window.poll(now);
             (ticket, state.waker.take())

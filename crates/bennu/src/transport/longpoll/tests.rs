@@ -405,7 +405,7 @@ async fn an_answer_is_kept_until_it_is_known_or_taken_for_granted_that_it_arrive
         (
             "another request, but too early to be an answer to it",
             |it| {
-                it.settle();
+                it.next_request();
                 Some(it)
             },
             "200 a,b",
@@ -414,7 +414,7 @@ async fn an_answer_is_kept_until_it_is_known_or_taken_for_granted_that_it_arrive
             "another request",
             |it| {
                 it.flushed();
-                it.settle();
+                it.next_request();
                 Some(it)
             },
             "200 b",
@@ -424,8 +424,8 @@ async fn an_answer_is_kept_until_it_is_known_or_taken_for_granted_that_it_arrive
             |it| {
                 it.flushed();
                 it.flushed();
-                it.settle();
-                it.settle();
+                it.next_request();
+                it.next_request();
                 Some(it)
             },
             "200 b",

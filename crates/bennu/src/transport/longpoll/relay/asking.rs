@@ -222,10 +222,6 @@ impl Asking {
 }
 
 impl Delivered for Asking {
-    fn sent(&self) {
-        self.say(Said::Sent);
-    }
-
     fn received(mut self: Box<Self>) {
         self.answered();
         self.say(Said::Received);

@@ -29,7 +29,6 @@ const ACCEPTED: u8 = 3;
 const GONE: u8 = 4;
 const NOTHING: u8 = 5;
 const HANDLED: u8 = 6;
-const SENT: u8 = 7;
 const RECEIVED: u8 = 8;
 const LOST: u8 = 9;
 const BUSY: u8 = 10;
@@ -57,7 +56,6 @@ pub(super) enum What {
 pub(super) enum Said {
     Ask(Ask),
     Body(Part),
-    Sent,
     Received,
     Lost,
 }
@@ -113,7 +111,6 @@ impl Message {
                 content_type: text(&mut message)?,
             })),
             BODY => What::Said(Said::Body(part(message)?)),
-            SENT => What::Said(Said::Sent),
             RECEIVED => What::Said(Said::Received),
             LOST => What::Said(Said::Lost),
             ACCEPTED => What::Told(Told::Accepted),
@@ -153,7 +150,6 @@ impl Message {
                 bytes
             }
             What::Said(Said::Body(part)) => put_part(begin(BODY, part.bytes.len()), part)?,
-            What::Said(Said::Sent) => begin(SENT, 0),
             What::Said(Said::Received) => begin(RECEIVED, 0),
             What::Said(Said::Lost) => begin(LOST, 0),
             What::Told(Told::Accepted) => begin(ACCEPTED, 0),
@@ -235,7 +231,6 @@ mod tests {
                 What::Told(Told::Handled(413, "why".to_owned())),
                 b"\x01\x06\0\0\0\0\0\0\x01\x02\x01\x9dwhy",
             ),
-            (What::Said(Said::Sent), b"\x01\x07\0\0\0\0\0\0\x01\x02"),
             (What::Said(Said::Received), b"\x01\x08\0\0\0\0\0\0\x01\x02"),
             (What::Said(Said::Lost), b"\x01\x09\0\0\0\0\0\0\x01\x02"),
             (What::Told(Told::Busy), b"\x01\x0a\0\0\0\0\0\0\x01\x02"),

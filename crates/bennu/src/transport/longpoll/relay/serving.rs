@@ -10,14 +10,11 @@ use tokio::{
 };
 
 use super::{Ask, Heard, PART_BYTES_MAX, Part, Pieces, Relay, Said, Told, What, inbox::Room, lock};
-use crate::transport::{
-    delivery::Delivered,
-    longpoll::{
-        Desk,
-        polling::{Load, Polling},
-        post::handle,
-        session::Session,
-    },
+use crate::transport::longpoll::{
+    Desk,
+    polling::{Load, Polling},
+    post::handle,
+    session::Session,
 };
 
 /// How long a body may be on its way between nodes.
@@ -81,7 +78,7 @@ impl Serving {
             return self.tell(Told::Nothing);
         };
         // Until it's known whether this answer has left, the next poll waits.
-        let mut underway = session.answers_elsewhere();
+        let underway = session.answers_elsewhere();
         if !self.tell_messages(&polling, load) {
             return;
         }
@@ -89,12 +86,10 @@ impl Serving {
         let deadline = Instant::now() + time_max;
         while let Ok(Some(said)) = timeout_at(deadline, self.saying.recv()).await {
             match &said.what {
-                Said::Sent => {
+                Said::Received => {
                     session.heard();
-                    polling.sent();
-                    underway = None;
+                    return polling.written();
                 }
-                Said::Received => return polling.written(),
                 Said::Lost => break,
                 Said::Ask(_) | Said::Body(_) => {}
             }
