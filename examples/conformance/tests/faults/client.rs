@@ -11,7 +11,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json, value::RawValue};
 use tokio::{
     net::TcpStream,
-    time::{interval, sleep, timeout},
+    time::{Instant, interval, sleep, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
@@ -51,6 +51,8 @@ struct Client {
     present: Option<BTreeMap<usize, Vec<String>>>,
     heard: HashMap<usize, Heard>,
     joins: usize,
+    /// When it learned that it's in its room.
+    in_room: Option<Instant>,
     /// Its connections before this one.
     life: usize,
 }
@@ -82,6 +84,7 @@ impl Client {
             present: None,
             heard: HashMap::new(),
             joins: 0,
+            in_room: None,
             life: 0,
         };
         client.life = client.me().closes.load(Ordering::Relaxed);
@@ -138,14 +141,19 @@ impl Client {
     }
 
     fn receive(&mut self, text: &str) {
-        let Frame(_, reference, _, event, payload) = serde_json::from_str(text).unwrap();
+        let Frame(join_ref, reference, _, event, payload) = serde_json::from_str(text).unwrap();
         let payload = payload.get();
         match event {
             "phx_reply" if !payload.contains(r#""status":"ok""#) => {
                 self.complain(&format!("was told {text}"));
             }
             "phx_reply" => match reference {
-                Some("join") => self.joins += 1,
+                Some("join") => {
+                    self.joins += 1;
+                    if join_ref == Some("1") {
+                        self.in_room = Some(Instant::now());
+                    }
+                }
                 Some("beat") | None => {}
                 Some(n) => self.me().acknowledge(n.parse().unwrap()),
             },
@@ -198,6 +206,11 @@ impl Client {
         }
         let is_local = sender.node.load(Ordering::Relaxed) == self.node;
         for lost in newly_missing {
+            // What was said before this client was in the room wasn't for it, also where something older came behind it,
+            // from the node that the sender has left.
+            if self.in_room.is_none_or(|it| sender.said_at(lost) < it) {
+                continue;
+            }
             self.crowd.lose(Loss {
                 from,
                 to: self.id,
@@ -289,7 +302,7 @@ impl Client {
 /// What is read of a message. Thousands of clients share this process, so nothing is read that isn't looked at.
 #[derive(Deserialize)]
 struct Frame<'a>(
-    IgnoredAny,
+    Option<&'a str>,
     Option<&'a str>,
     IgnoredAny,
     &'a str,
