@@ -1,19 +1,14 @@
 //! `cargo xtask cluster`: three nodes of each application behind a load balancer, to try what is in docs/cluster.md by hand.
 
 mod balancer;
+mod parts;
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    net::TcpListener,
-    path::Path,
-    process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{fs, io::ErrorKind, net::TcpListener, path::Path};
+
+use parts::Parts;
 
 use crate::{
-    program::{Program, root, target},
+    program::{Program, target},
     tools,
 };
 
@@ -21,29 +16,29 @@ const NODES: usize = 3;
 const PORT: u16 = 4000;
 /// Tokens of one node have to be good on the others.
 const SECRET: &str = "a secret that is none";
-/// How often it's seen whether all still run.
-const LOOKS_EVERY: Duration = Duration::from_millis(200);
 
 /// `args` is what follows `cargo xtask cluster`.
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     let options = Options::parse(args)?;
+    // HAProxy would share a port with another HAProxy. Held until it starts, so that nobody else takes them meanwhile.
+    let held = options.ports().map(hold).collect::<Result<Vec<_>, _>>()?;
     tools::bus(options.bus == Bus::Nats)?;
     tools::haproxy()?;
     let packages = options.apps.iter().flat_map(|app| ["-p", app.program()]);
     let build: Vec<&str> = ["build", "--bins"].into_iter().chain(packages).collect();
     Program::cargo(&build).run()?;
-    let folder = target().join("cluster");
+    // Of this cluster alone: another one may run, at another port.
+    let folder = target().join("cluster").join(options.port.to_string());
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
 
     let mut parts = Parts::default();
     let bus = bus(&mut parts, options.bus, &folder)?;
     let mut fronts = Vec::new();
-    for (app, port) in options.apps.iter().zip(options.port..) {
+    for (app, port) in options.apps.iter().zip(options.ports()) {
         let mut nodes = Vec::new();
         for number in 1..=NODES {
             let name = format!("web-{number}");
-            let port = node(&mut parts, *app, &name, &bus, &folder)?;
-            nodes.push((name, port));
+            nodes.push(node(&mut parts, *app, name, &bus, &folder)?);
         }
         fronts.push(Front {
             app: *app,
@@ -55,15 +50,18 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     fs::write(&path, balancer::configuration(&fronts))
         .map_err(|error| format!("{}: {error}", path.display()))?;
     let path = path.to_string_lossy().into_owned();
-    Program::new("haproxy", &["-c", "-q", "-f", &path]).run()?;
-    parts.start("haproxy", &["-db", "-q", "-f", &path])?;
+    Program::new("haproxy", &["-c", "-f", &path]).output()?;
+    drop(held);
+    // What it says of nodes that come and go is worth seeing.
+    parts.start("haproxy", &["-db", "-f", &path])?;
+    parts.listens(options.ports())?;
     for front in &fronts {
         front.tell();
     }
     let [_, url] = &bus;
-    println!("\nThe bus is {url}. ctrl-c ends all of it.");
-    let ended = parts.wait();
-    Err(format!("{ended} has ended, and so has the cluster"))
+    println!("\nTo see a node fail, kill -9 its pid: it's started again after a second.");
+    println!("The bus is {url}. ctrl-c ends all of it.");
+    parts.wait()
 }
 
 /// What is started, and where.
@@ -91,7 +89,14 @@ enum Bus {
 struct Front {
     app: App,
     port: u16,
-    nodes: Vec<(String, u16)>,
+    nodes: Vec<Node>,
+}
+
+#[derive(Clone)]
+struct Node {
+    name: String,
+    port: u16,
+    pid: u32,
 }
 
 impl Options {
@@ -126,6 +131,11 @@ impl Options {
         }
         Ok(options)
     }
+
+    /// One for each application.
+    fn ports(&self) -> impl Iterator<Item = u16> {
+        (self.port..).take(self.apps.len())
+    }
 }
 
 impl App {
@@ -146,8 +156,8 @@ impl Front {
                 println!(
                     "\nThe showcase is at http://localhost:{port}/, and each of its nodes by itself:"
                 );
-                for (name, port) in nodes {
-                    println!("  {name}  http://localhost:{port}/");
+                for Node { name, port, pid } in nodes {
+                    println!("  {name}  http://localhost:{port}/  pid {pid}");
                 }
                 println!(
                     "Open the chat in two windows, on two nodes. The forum's nodes share a database; the race"
@@ -160,72 +170,17 @@ impl Front {
                 println!(
                     "\nThe conformance server is at ws://localhost:{port}/socket, and each of its nodes by itself:"
                 );
-                for (name, port) in nodes {
-                    println!("  {name}  http://localhost:{port}/metrics, /health, /sockets");
+                for Node { name, port, pid } in nodes {
+                    println!(
+                        "  {name}  http://localhost:{port}/metrics, /health, /sockets  pid {pid}"
+                    );
                 }
                 println!("To try it, in two terminals:");
                 println!("  cargo run -p bennu-cli -- listen ws://localhost:{port}/socket room:1");
                 println!(
-                    "  cargo run -p bennu-cli -- push ws://localhost:{port}/socket room:1 shout '{{\"hello\": \"all\"}}'"
+                    "  cargo run -p bennu-cli -- push --no-reply ws://localhost:{port}/socket room:1 shout '{{\"hello\": \"all\"}}'"
                 );
             }
-        }
-    }
-}
-
-/// The programs that run while this lives.
-#[derive(Default)]
-struct Parts {
-    running: Vec<(String, Child)>,
-}
-
-impl Parts {
-    fn start(&mut self, program: &str, args: &[&str]) -> Result<&mut Child, String> {
-        // Whatever becomes of this program, they end with it.
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "TERM", program])
-            .args(args)
-            .current_dir(root())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn();
-        let child =
-            child.map_err(|error| format!("{program} can't be started by setpriv: {error}"))?;
-        self.running.push((program.to_owned(), child));
-        let last = self.running.last_mut().map(|(_, child)| child);
-        last.ok_or_else(|| format!("{program} is lost"))
-    }
-
-    /// Starts a program and reads what it writes up to a line with `ready` in it, which is returned.
-    fn start_until(&mut self, program: &str, args: &[&str], ready: &str) -> Result<String, String> {
-        let child = self.start(program, args)?;
-        let stdout = child.stdout.take().ok_or("its output can't be read")?;
-        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        let line = lines.by_ref().find(|line| line.contains(ready));
-        // Nobody wants the rest, but somebody has to read it.
-        thread::spawn(move || lines.for_each(drop));
-        line.ok_or_else(|| format!("{program} ended before it was ready"))
-    }
-
-    /// Waits until one of them ends, and says which.
-    fn wait(&mut self) -> String {
-        loop {
-            for (program, child) in &mut self.running {
-                if !matches!(child.try_wait(), Ok(None)) {
-                    return program.clone();
-                }
-            }
-            thread::sleep(LOOKS_EVERY);
-        }
-    }
-}
-
-impl Drop for Parts {
-    fn drop(&mut self) {
-        for (_, child) in self.running.iter_mut().rev() {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
         }
     }
 }
@@ -254,14 +209,14 @@ fn bus(parts: &mut Parts, bus: Bus, folder: &Path) -> Result<[String; 2], String
     Ok(["--redis".to_owned(), format!("redis://127.0.0.1:{port}")])
 }
 
-/// Starts a node, and says on which port it is.
+/// Starts a node, which keeps its port when it's started again.
 fn node(
     parts: &mut Parts,
     app: App,
-    name: &str,
+    name: String,
     [bus, url]: &[String; 2],
     folder: &Path,
-) -> Result<u16, String> {
+) -> Result<Node, String> {
     let program = target().join("debug").join(app.program());
     let program = program.to_string_lossy();
     let data = folder.join("showcase");
@@ -272,21 +227,32 @@ fn node(
         App::Conformance => ["--secret", SECRET],
     };
     let args = [
-        "--port",
-        "0",
-        "--bind",
-        "127.0.0.1",
-        "--node",
-        name,
-        bus,
-        url,
-    ];
-    let line = parts.start_until(&program, &[&args[..], &own].concat(), "listening on")?;
+        &["--bind", "127.0.0.1", "--node", &name, bus, url][..],
+        &own,
+    ]
+    .concat();
+    let first = [&["--port", "0"][..], &args].concat();
+    let (line, pid) = parts.start_until(&program, &first, "listening on")?;
     let port = line
         .rsplit(':')
         .next()
-        .and_then(|it| it.trim().parse().ok());
-    port.ok_or_else(|| format!("{name} says no port: {line}"))
+        .and_then(|it| it.trim().parse::<u16>().ok());
+    let port = port.ok_or_else(|| format!("{name} says no port: {line}"))?;
+    let again = port.to_string();
+    parts.again(
+        format!("node {name} of {}", app.program()),
+        &program,
+        &[&["--port", &again][..], &args].concat(),
+    );
+    Ok(Node { name, port, pid })
+}
+
+/// Takes a port of the balancer's, unless somebody has it.
+fn hold(port: u16) -> Result<TcpListener, String> {
+    TcpListener::bind(("127.0.0.1", port)).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => format!("port {port} is taken; give another with --port"),
+        _ => format!("port {port} can't be used: {error}; give another with --port"),
+    })
 }
 
 fn free_port() -> Result<u16, String> {
@@ -300,6 +266,18 @@ fn free_port() -> Result<u16, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_that_somebody_has_is_said_to_be_taken() {
+        let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let why = hold(port).unwrap_err();
+        assert_eq!(
+            why,
+            format!("port {port} is taken; give another with --port")
+        );
+        hold(0).unwrap();
+    }
 
     #[test]
     fn options_say_what_over_which_bus_and_where() {

@@ -1,6 +1,6 @@
 //! What HAProxy is told.
 
-use super::{App, Front};
+use super::{App, Front, Node};
 
 const DEFAULTS: &str = "\
 global
@@ -47,11 +47,14 @@ frontend {app}
 }
 
 /// `others` is said of all servers but the first.
-fn backend(name: &str, others: &str, nodes: &[(String, u16)]) -> String {
-    let servers = nodes.iter().enumerate().map(|(at, (node, port))| {
-        let more = if at == 0 { "" } else { others };
-        format!("    server {node} 127.0.0.1:{port} check{more}\n")
-    });
+fn backend(name: &str, others: &str, nodes: &[Node]) -> String {
+    let servers = nodes
+        .iter()
+        .enumerate()
+        .map(|(at, Node { name, port, .. })| {
+            let more = if at == 0 { "" } else { others };
+            format!("    server {name} 127.0.0.1:{port} check{more}\n")
+        });
     let servers: String = servers.collect();
     format!(
         "
@@ -70,7 +73,12 @@ mod tests {
 
     #[test]
     fn the_balancer_knows_every_node_and_leads_races_to_one() {
-        let nodes = vec![("web-1".to_owned(), 1001), ("web-2".to_owned(), 1002)];
+        let node = |name: &str, port| Node {
+            name: name.to_owned(),
+            port,
+            pid: 1,
+        };
+        let nodes = vec![node("web-1", 1001), node("web-2", 1002)];
         let front = |app, port| Front {
             app,
             port,
