@@ -5,6 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_nats::{ConnectOptions, ServerAddr};
@@ -12,12 +13,16 @@ use bennu_pubsub::{
     Adapter, AdapterHealth, Backoff, Link, NameError, Registration, Subject, SubjectNames,
 };
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 use tokio::task::JoinHandle;
 
 use crate::{NatsOptions, connection::Connection};
 
 /// Commands that wait for the library's connection. It takes them as fast as it writes.
 const COMMANDS_MAX: usize = 2048;
+
+/// A server isn't asked more often whether it's there.
+const PING_INTERVAL_MIN: Duration = Duration::from_millis(50);
 
 /// A bus over NATS.
 ///
@@ -50,7 +55,8 @@ struct Tasks {
 }
 
 impl NatsBus {
-    /// A bus over one server, or the cluster that it belongs to, with the default options.
+    /// A bus over one server, or the cluster that it belongs to, with the default options. The URL may have a user and a
+    /// password, or a token: `nats://user:password@host:4222`.
     ///
     /// # Errors
     ///
@@ -59,8 +65,9 @@ impl NatsBus {
         Self::with([url], ConnectOptions::new(), NatsOptions::new())
     }
 
-    /// A bus over the servers of one cluster, with credentials and TLS as the library takes them. What concerns
-    /// reconnection, events, echoes and capacities in `connect` is set here.
+    /// A bus over the servers of one cluster, with credentials and TLS as the library takes them; those of the first URL that
+    /// has some come before those of `connect`. What concerns reconnection, pings, events, echoes and capacities in
+    /// `connect` is set here.
     ///
     /// # Errors
     ///
@@ -78,6 +85,10 @@ impl NatsBus {
         if servers.is_empty() {
             return Err(NatsBusError::Servers);
         }
+        let connect = match servers.iter().find(|it| it.has_user_pass()) {
+            Some(server) => signed_in(connect, server),
+            None => connect,
+        };
         Ok(Self {
             servers,
             connect,
@@ -95,11 +106,13 @@ impl NatsBus {
             .retry_on_initial_connect()
             .max_reconnects(None)
             .no_echo()
+            // After two that aren't answered the third one is the end.
+            .ping_interval((options.answer_time_max / 3).max(PING_INTERVAL_MIN))
             .client_capacity(COMMANDS_MAX)
             .subscription_capacity(options.subscription_messages_max)
             .reconnect_delay_callback(move |attempt| match attempt {
                 // The first is the one right after the connection broke.
-                0 | 1 => std::time::Duration::ZERO,
+                0 | 1 => Duration::ZERO,
                 attempt => backoff.pause_after(u32::try_from(attempt).unwrap_or(u32::MAX) - 2),
             })
             .event_callback(move |event| {
@@ -112,6 +125,16 @@ impl NatsBus {
 
     fn tasks(&self) -> MutexGuard<'_, Tasks> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// With the credentials of a URL: a user and a password, or a token where there's no password.
+fn signed_in(connect: ConnectOptions, server: &ServerAddr) -> ConnectOptions {
+    let text = |it: &str| percent_decode_str(it).decode_utf8_lossy().into_owned();
+    let user = text(server.username().unwrap_or_default());
+    match server.password() {
+        Some(password) => connect.user_and_password(user, text(password)),
+        None => connect.token(user),
     }
 }
 

@@ -1,7 +1,10 @@
 //! A connection that the library keeps: what is published over it, what is heard, and how it is.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,6 +35,8 @@ pub(crate) struct Connection {
     interest: Mutex<Interest>,
     wake: Notify,
     state: watch::Sender<State>,
+    /// The server doesn't let us say or hear something. Until the next connection this counts as one that isn't there.
+    denied: AtomicBool,
     pub(crate) ending: watch::Sender<bool>,
 }
 
@@ -56,6 +61,7 @@ impl Connection {
             interest: Mutex::default(),
             wake: Notify::new(),
             state: watch::Sender::default(),
+            denied: AtomicBool::new(false),
             ending: watch::Sender::new(false),
         }
     }
@@ -85,15 +91,41 @@ impl Connection {
                     state.epoch += 1;
                     state.connected = true;
                 });
+                if self.denied.swap(false, Ordering::Relaxed) {
+                    self.hub.dismiss();
+                }
                 self.wake();
             }
             Event::Disconnected | Event::Closed => self.lost(event),
             // An attempt to connect failed.
             Event::ClientError(_) => self.lost(event),
             Event::SlowConsumer(_) => self.queue.count_lost(1),
-            Event::ServerError(error) => tracing::warn!(%error, "NATS refused something"),
+            Event::ServerError(error) => {
+                tracing::warn!(%error, "NATS refused something");
+                self.refused(&error.to_string());
+            }
             Event::LameDuckMode | Event::Draining => {}
         }
+    }
+
+    /// `Permissions Violation for Publish to "bennu.p.7"`, or something that doesn't matter: what only we subscribe to, to
+    /// hear whether subscriptions hold, needn't be allowed.
+    fn refused(&self, why: &str) {
+        let ours = format!("\"{}.", self.options.prefix);
+        if !why.to_lowercase().contains("permissions violation")
+            || !why.contains(&ours)
+            || why.contains(".nobody\"")
+        {
+            return;
+        }
+        if why.contains(" Publish ") {
+            // At least one: it doesn't say which.
+            self.queue.count_lost(1);
+        }
+        if !self.denied.swap(true, Ordering::Relaxed) {
+            self.hub.expect(1);
+        }
+        self.hub.failed(format!("nats: {why}"));
     }
 
     fn lost(&self, why: &Event) {

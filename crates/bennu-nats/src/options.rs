@@ -65,8 +65,9 @@ impl NatsOptions {
         self
     }
 
-    /// How long the server may take to confirm a subscription: 5 seconds by default. Then it's taken as confirmed, with a
-    /// line in the log: it may be that `_INBOX.>` isn't allowed, over which it's asked.
+    /// How long the server may take to answer: 5 seconds by default. A connection over which nothing comes for so long, and no
+    /// answer to a ping, counts as broken. A subscription that isn't confirmed is then taken as confirmed, with a line in the
+    /// log: it may be that `_INBOX.>` isn't allowed, over which it's asked.
     #[must_use]
     pub fn answer_time_max(mut self, time: Duration) -> Self {
         self.answer_time_max = time;

@@ -100,6 +100,10 @@ impl suite::Bus for Secured {
 
 suite!(Secured::start());
 
+/// What a server says first.
+const INFO: &[u8] = b"INFO {\"server_id\":\"a\",\"server_name\":\"a\",\"version\":\"2.9.10\",\"proto\":1,\"host\":\"a\",\
+                      \"port\":4222,\"headers\":true,\"max_payload\":1048576}\r\n";
+
 struct Deaf;
 
 impl Link for Deaf {
@@ -116,6 +120,73 @@ async fn error(bus: &NatsBus) -> String {
     let health = bus.health();
     assert!(!health.connected);
     health.error.expect("why").to_string()
+}
+
+/// A server without TLS, with a user of this name and password.
+fn with_user(user: &str, password: &str, more: &'static str) -> Server {
+    let users = format!("{{user: {user:?}, password: {password:?}, {more}}}");
+    Server::start("nats-server", "Server is ready", |port, folder| {
+        let config = format!("{folder}/nats.conf");
+        let text = format!("listen: \"127.0.0.1:{port}\"\nauthorization {{ users = [{users}] }}\n");
+        std::fs::write(&config, text).unwrap();
+        vec!["--config".to_owned(), config]
+    })
+}
+
+#[tokio::test]
+async fn the_user_of_a_url_is_let_in() {
+    let server = with_user("ben nu", "p@ss:word", "");
+    let url = format!("nats://ben%20nu:p%40ss%3Aword@127.0.0.1:{}", server.port);
+    let bus = NatsBus::new(url).unwrap();
+    bus.start(Arc::new(Deaf));
+    timeout(PATIENCE, bus.subscribe(&Subject::Gossip))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(bus.health().connected, "{:?}", bus.health());
+}
+
+#[tokio::test]
+async fn what_is_not_allowed_is_said_in_the_health_and_counted() {
+    let deny = "permissions: {publish: {deny: \"bennu.p.>\"}}";
+    let server = with_user("bennu", "secret", deny);
+    let bus = NatsBus::new(format!("nats://bennu:secret@127.0.0.1:{}", server.port)).unwrap();
+    bus.start(Arc::new(Deaf));
+    timeout(PATIENCE, bus.subscribe(&Subject::Gossip))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(bus.health().connected);
+    bus.publish(&Subject::Partition(7), Bytes::from_static(b"hi"));
+    let degraded = async {
+        while bus.health().connected {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, degraded).await.unwrap();
+    let health = bus.health();
+    let error = health.error.expect("why").to_lowercase();
+    assert!(error.contains("permissions violation for publish"), "{error}");
+    assert_eq!(health.lost, 1);
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_any_more_counts_as_gone() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", listener.local_addr().unwrap());
+    let options = NatsOptions::new().answer_time_max(Duration::from_millis(300));
+    let bus = NatsBus::with([url], ConnectOptions::new(), options).unwrap();
+    bus.start(Arc::new(Deaf));
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        let (mut stream, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+        stream.write_all(INFO).await.unwrap();
+        let mut asked = [0; 1024];
+        assert!(stream.read(&mut asked).await.unwrap() > 0);
+        stream.write_all(b"PONG\r\n").await.unwrap();
+        // It stays open, and nothing comes.
+        silent.push(stream);
+    }
 }
 
 #[tokio::test]
@@ -153,9 +224,7 @@ async fn a_server_that_refuses_is_not_asked_all_the_time() {
     for _ in 0..ATTEMPTS {
         let (mut stream, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
         began.get_or_insert_with(Instant::now);
-        let info = "INFO {\"server_id\":\"a\",\"server_name\":\"a\",\"version\":\"2.9.10\",\"proto\":1,\"host\":\"a\",\
-                    \"port\":4222,\"headers\":true,\"max_payload\":1048576,\"auth_required\":true}\r\n";
-        stream.write_all(info.as_bytes()).await.unwrap();
+        stream.write_all(INFO).await.unwrap();
         let mut asked = [0; 1024];
         assert!(stream.read(&mut asked).await.unwrap() > 0);
         let _ = stream
