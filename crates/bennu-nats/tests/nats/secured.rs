@@ -166,7 +166,10 @@ async fn what_is_not_allowed_is_said_in_the_health_and_counted() {
     timeout(PATIENCE, degraded).await.unwrap();
     let health = bus.health();
     let error = health.error.expect("why").to_lowercase();
-    assert!(error.contains("permissions violation for publish"), "{error}");
+    assert!(
+        error.contains("permissions violation for publish"),
+        "{error}"
+    );
     assert_eq!(health.lost, 1);
 }
 
