@@ -2,7 +2,7 @@
 
 import { describe, test } from "node:test";
 
-import { Console, Phone, consolePath, noFaults, serve } from "../lib/race-pages.mjs";
+import { Console, Phone, Screen, consolePath, noFaults, serve } from "../lib/race-pages.mjs";
 
 describe("racers", () => {
   test("names that won't do are refused in words, at the door", async (t) => {

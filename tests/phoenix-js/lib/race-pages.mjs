@@ -44,7 +44,7 @@ export function consolePath(server) {
 }
 
 /** A page, whoever looks at it. Nothing may go wrong in its console, and it asks nobody but its server. */
-class Screen {
+export class Screen {
   static async open(t, server, pathname, { context, client, webSocket = true, ...options } = {}) {
     if (!context) {
       context = await browser.newContext({ locale: "en-GB", ...options });
