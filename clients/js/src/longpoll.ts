@@ -13,6 +13,8 @@ interface Answer {
   reason?: string;
   /** Of a refusal: that it will be no other the next time. */
   final?: boolean;
+  /** Of a session that the server has closed: what a WebSocket's close would have said. Phoenix never says it. */
+  close?: { code: number; reason: string };
 }
 
 /** What one POST may carry. */
@@ -79,8 +81,9 @@ export class LongPoll {
     const headers: Record<string, string> = { accept: "application/json" };
     if (this._authToken) headers["x-phoenix-authtoken"] = this._authToken;
     this._request("GET", headers, undefined, (answer) => {
-      const { status, token, messages, reason } = answer;
-      if (status === 410 && this.token !== null) return this._fail(410, 3410, reason || "session_gone");
+      const { status, token, messages, reason, close } = answer;
+      const wasOpen = this.token !== null;
+      if (status === 410 && wasOpen && !close) return this._fail(410, 3410, reason || "session_gone");
       if (status === 403) return this._fail(403, 1008, answer.final ? "forbidden retry=never" : "forbidden");
       if (![200, 204, 410].includes(status)) return this._fail(status || 500, 1011, reason || "internal server error");
       if (token) this.token = token;
@@ -89,6 +92,7 @@ export class LongPoll {
       for (const message of Array.isArray(messages) ? messages : []) {
         this._soon(() => this.onmessage({ data: received(String(message)) }));
       }
+      if (close && wasOpen) return this._soon(() => this.close(Number(close.code) || 1011, String(close.reason ?? "")));
       // First, so that it goes on whatever the callback throws.
       this._poll();
       if (status === 410) this.onopen({});
@@ -99,7 +103,9 @@ export class LongPoll {
     const batch = this._queue.splice(0, BATCH_ENTRIES_MAX);
     this._posting = batch.length;
     if (!batch.length) return;
-    this._request("POST", { "content-type": "application/x-ndjson" }, batch.join("\n"), ({ status, reason }) => {
+    this._request("POST", { "content-type": "application/x-ndjson" }, batch.join("\n"), ({ status, reason, close }) => {
+      // The poll brings the last messages, and the end.
+      if (close) return;
       if (status !== 200) return this._fail(status, 1011, reason || "internal server error");
       this._post();
     });

@@ -114,6 +114,43 @@ describe("a session", () => {
     });
   }
 
+  const closes: Record<string, [answer: object, told: unknown[]]> = {
+    "while it waits": [{ status: 204, close: { code: 1012, reason: "draining retry_ms=7" } }, [{ code: 1012, reason: "draining retry_ms=7", wasClean: true }]],
+    "with last messages": [
+      { status: 200, messages: ['["a"]', '["b"]'], close: { code: 1001, reason: "disconnected" } },
+      ['["a"]', '["b"]', { code: 1001, reason: "disconnected", wasClean: true }],
+    ],
+    "before it polls": [
+      { status: 410, token: "t 2", messages: [], close: { code: 1013, reason: "slow consumer" } },
+      [{ code: 1013, reason: "slow consumer", wasClean: true }],
+    ],
+    "and says so in another way": [{ status: 204, close: { code: "x" } }, [{ code: 1011, reason: "", wasClean: true }]],
+  };
+  for (const [name, [answer, told]] of Object.entries(closes)) {
+    test(`that the server closes ${name} ends with its reason`, async () => {
+      const { log, poll } = await opened();
+      one().answer(answer);
+      await tick();
+      expect(log).toEqual(told);
+      expect(poll.readyState).toBe(3);
+      await tick(60_000);
+      expect(taken()).toEqual([]);
+    });
+  }
+
+  test("that the server closes while something is posted waits for the last messages", async () => {
+    const { log, poll } = await opened();
+    const [get] = taken();
+    poll.send("[1]");
+    await tick();
+    one().answer({ status: 410, close: { code: 1001, reason: "disconnected" } });
+    await tick();
+    expect(log).toEqual([]);
+    get?.answer({ status: 200, messages: ['["a"]'], close: { code: 1001, reason: "disconnected" } });
+    await tick();
+    expect(log).toEqual(['["a"]', { code: 1001, reason: "disconnected", wasClean: true }]);
+  });
+
   test("ends when a request takes too long, or doesn't get through", async () => {
     const slow = await opened();
     const request = one();

@@ -135,8 +135,8 @@ export const scenarios: Record<string, (scene: Scene) => Promise<void>> = {
       const lost = new Promise((resolve) => room.onError(resolve));
       await fetch(`${scene.httpUrl}/disconnect/${encodeURIComponent(user_id)}`, { method: "POST", mode: "no-cors" });
       const { code, reason } = await closed;
-      same([code, reason], scene.transport === "LongPoll" ? [3410, "session_gone"] : [1001, "disconnected"]);
-      same(await lost, { source: "transport", reason: scene.transport === "LongPoll" ? "connection_error" : "connection_closed" });
+      same([code, reason], [1001, "disconnected"]);
+      same(await lost, { source: "transport", reason: "connection_closed" });
       same(await room.push("ping", { n: 1 }), { n: 1 });
       room.push("shout", { n: 2 });
       same(await events.next(), { value: { n: 2 }, done: false });

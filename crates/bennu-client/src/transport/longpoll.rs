@@ -36,10 +36,12 @@ type Asking<T> = Pin<Box<dyn Future<Output = (Requests, Result<T, ConnectionErro
 /// An open session, what is to be posted, and what was polled.
 pub(crate) struct LongPoll {
     session: Session,
-    polling: Asking<Vec<String>>,
+    polling: Asking<Polled>,
     posting: Posting,
     queue: VecDeque<(Frame, usize)>,
     heard: VecDeque<String>,
+    /// Why the server closed the session, once what was heard is handed on.
+    closed: Option<Close>,
     /// Of the POST that is under way.
     posting_bytes: usize,
 }
@@ -65,6 +67,30 @@ struct Answer {
     token: Option<String>,
     #[serde(default)]
     messages: Vec<String>,
+    /// Why the session was closed, if the server is Bennu and says so.
+    #[serde(default)]
+    close: Option<Close>,
+}
+
+/// What a WebSocket's close frame would have said.
+#[derive(Deserialize)]
+struct Close {
+    code: u16,
+    #[serde(default)]
+    reason: String,
+}
+
+impl From<Close> for ConnectionError {
+    fn from(Close { code, reason }: Close) -> Self {
+        Self::Closed { code, reason }
+    }
+}
+
+/// What a poll brought.
+struct Polled {
+    messages: Vec<String>,
+    /// After them, nothing else will come.
+    close: Option<Close>,
 }
 
 impl LongPoll {
@@ -102,6 +128,7 @@ impl LongPoll {
             session,
             queue: VecDeque::new(),
             heard: VecDeque::new(),
+            closed: None,
             posting_bytes: 0,
         })
     }
@@ -117,6 +144,8 @@ impl LongPoll {
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent> {
         match self.poll_post(cx) {
             Poll::Ready(Ok(bytes)) if bytes > 0 => return Poll::Ready(LinkEvent::Wrote(bytes)),
+            // The poll brings the last messages, and says so itself.
+            Poll::Ready(Err(ConnectionError::Closed { .. })) => self.posting = Posting::Idle(None),
             Poll::Ready(Err(error)) => return self.lost(error),
             Poll::Ready(Ok(_)) | Poll::Pending => {}
         }
@@ -124,12 +153,18 @@ impl LongPoll {
             if let Some(entry) = self.heard.pop_front() {
                 return Poll::Ready(LinkEvent::Heard(decoded(&entry)));
             }
+            if let Some(close) = self.closed.take() {
+                return self.lost(close.into());
+            }
             match self.polling.as_mut().poll(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready((requests, messages)) => match messages {
-                    Ok(messages) => {
+                Poll::Ready((requests, polled)) => match polled {
+                    Ok(Polled { messages, close }) => {
                         self.heard.extend(messages);
-                        self.polling = self.session.clone().poll(requests);
+                        self.closed = close;
+                        if self.closed.is_none() {
+                            self.polling = self.session.clone().poll(requests);
+                        }
                     }
                     Err(error) => return self.lost(error),
                 },
@@ -215,16 +250,20 @@ impl Session {
         })
     }
 
-    fn poll(self, mut requests: Requests) -> Asking<Vec<String>> {
+    fn poll(self, mut requests: Requests) -> Asking<Polled> {
         Box::pin(async move {
             let ask = self.ask(Method::GET);
             let answer = self.answered(&mut requests, ask).await;
-            let messages = answer.and_then(|answer| match answer.status {
-                200 => Ok(answer.messages),
-                204 => Ok(Vec::new()),
-                status => Err(ended(status)),
+            let polled = answer.and_then(|answer| match answer {
+                Answer {
+                    status: 200 | 204,
+                    messages,
+                    close,
+                    ..
+                } => Ok(Polled { messages, close }),
+                answer => Err(ended(answer)),
             });
-            (requests, messages)
+            (requests, polled)
         })
     }
 
@@ -237,7 +276,7 @@ impl Session {
             let answer = self.answered(&mut requests, ask).await;
             let result = answer.and_then(|answer| match answer.status {
                 200 => Ok(()),
-                status => Err(ended(status)),
+                _ => Err(ended(answer)),
             });
             (requests, result)
         })
@@ -261,11 +300,12 @@ async fn answered(
     })
 }
 
-fn ended(status: u16) -> ConnectionError {
-    match status {
-        410 => ConnectionError::SessionGone,
-        403 => ConnectionError::Refused { status },
-        status => ConnectionError::Failed(format!("the session failed with status {status}")),
+fn ended(Answer { status, close, .. }: Answer) -> ConnectionError {
+    match (status, close) {
+        (410, Some(close)) => close.into(),
+        (410, None) => ConnectionError::SessionGone,
+        (403, _) => ConnectionError::Refused { status },
+        (status, _) => ConnectionError::Failed(format!("the session failed with status {status}")),
     }
 }
 

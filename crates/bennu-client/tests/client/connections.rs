@@ -157,12 +157,24 @@ async fn a_drain_says_so_and_when_to_come_back() {
 async fn a_forced_disconnect_is_a_loss_like_any_other() {
     let server = Server::start().await;
     for transport in BOTH {
-        let room = server.join(transport, "room:1").await;
-        let mut changes = room.changes();
+        let socket = server.socket(transport).await;
+        let room = within(socket.channel("room:1").join()).await.unwrap();
+        let mut changes = socket.changes();
         server.endpoint.broadcast("user:ada", "disconnect", &());
-        while changes.get() == ChannelStatus::Joined {
-            within(changes.next()).await.unwrap();
-        }
+        let status = loop {
+            match changes.get() {
+                Status::Open { .. } => within(changes.next()).await.unwrap(),
+                status => break status,
+            };
+        };
+        let Status::Waiting { error, .. } = status else {
+            panic!("{status:?}");
+        };
+        let closed = ConnectionError::Closed {
+            code: 1001,
+            reason: "disconnected".to_owned(),
+        };
+        assert_eq!(error, closed, "{transport:?}");
         assert_eq!(within(room.push::<u8>("ping", &1)).await, Ok(1));
     }
 }

@@ -57,7 +57,12 @@ use super::{
     admit::{self, Admitted, Carrier, Refusal},
     delivery::Delivery,
 };
-use crate::{LongPoll, params::Params, runtime::Mount, telemetry::Refused};
+use crate::{
+    LongPoll,
+    params::Params,
+    runtime::{Close, Mount},
+    telemetry::Refused,
+};
 
 const TOKEN_HEADER: &str = "x-phoenix-longpoll-token";
 const AUTH_TOKEN_HEADER: &str = "x-phoenix-authtoken";
@@ -81,8 +86,8 @@ pub(crate) struct Desk {
 
 /// The session that a request is for.
 enum Meant {
-    /// None that is alive.
-    Nobody,
+    /// None that is alive, and why it was closed, if that is known.
+    Nobody(Option<Close>),
     Here(Arc<Session>),
     /// Perhaps one of this node, by this token.
     There(NodeId, String),
@@ -135,8 +140,8 @@ impl<T: Accept> LongPolling<T> {
                 Answer::Polled(polling, load, delivery)
             }
             // Boxed, since a poll that waits would have their size as well.
-            (&Method::GET, Ok(Meant::Nobody)) => {
-                let began = Box::pin(self.begin(parts)).await;
+            (&Method::GET, Ok(Meant::Nobody(close))) => {
+                let began = Box::pin(self.begin(parts, close)).await;
                 began.unwrap_or_else(Answer::Refused)
             }
             (&Method::GET, Ok(Meant::There(home, token))) => {
@@ -149,7 +154,7 @@ impl<T: Accept> LongPolling<T> {
                 } = &*self.desk;
                 Box::pin(post(&session, options, bodies, &parts.headers, body)).await
             }
-            (&Method::POST, Ok(Meant::Nobody)) => Answer::Status(410),
+            (&Method::POST, Ok(Meant::Nobody(close))) => Answer::Gone(close),
             (&Method::POST, Ok(Meant::There(home, token))) => {
                 let passed = self.post_elsewhere(&home, &token, &parts.headers, body);
                 Box::pin(passed).await
@@ -170,15 +175,17 @@ impl<T: Accept> LongPolling<T> {
             Accepted::Yes => {}
             Accepted::Busy => return Answer::Refused(Refusal::Unavailable),
             Accepted::No => {
-                drop(asking);
-                return self.begin(parts).await.unwrap_or_else(Answer::Refused);
+                let close = asking.into_close();
+                let began = self.begin(parts, close).await;
+                return began.unwrap_or_else(Answer::Refused);
             }
         }
         let delivery = parts.extensions.get::<Arc<Delivery>>().cloned();
         drop(parts);
         match asking.answer(self.desk.options.window, &token).await {
             Passed::Messages(relayed) => Answer::Relayed(relayed.watched_by(delivery)),
-            Passed::Nothing | Passed::Handled(..) => Answer::Nothing(token),
+            Passed::Nothing(close) => Answer::Nothing(token, close),
+            Passed::Gone(_) | Passed::Handled(..) => Answer::Nothing(token, None),
         }
     }
 
@@ -207,15 +214,15 @@ impl<T: Accept> LongPolling<T> {
         match asking.accepted().await {
             Accepted::Yes => {}
             Accepted::Busy => return Answer::Refused(Refusal::Unavailable),
-            Accepted::No => return Answer::Status(410),
+            Accepted::No => return Answer::Gone(asking.into_close()),
         }
         // The other node has it, or will not have it.
         drop(body);
         handled(asking, options.window, token).await
     }
 
-    /// Lets a client in.
-    async fn begin(&self, mut parts: Parts) -> Result<Answer, Refusal> {
+    /// Lets a client in, which may have had a session before.
+    async fn begin(&self, mut parts: Parts, before: Option<Close>) -> Result<Answer, Refusal> {
         let params = admit::params(&self.mount, &mut parts).await?;
         if self.desk.sessions.is_full() {
             return Err(self.too_many());
@@ -248,7 +255,7 @@ impl<T: Accept> LongPolling<T> {
             .ok_or_else(|| self.too_many())?;
         let sessions = sessions.clone();
         tokio::spawn(Task::new(session.clone(), seat, sessions, driver));
-        Ok(Answer::Began(session))
+        Ok(Answer::Began(session, before))
     }
 
     fn too_many(&self) -> Refusal {
@@ -271,7 +278,7 @@ impl<T: Accept> LongPolling<T> {
             Some(header) => header.to_str().ok(),
             None => params.text("token"),
         };
-        Ok(token.map_or(Meant::Nobody, |token| self.desk.meant(token)))
+        Ok(token.map_or(Meant::Nobody(None), |token| self.desk.meant(token)))
     }
 }
 
@@ -279,17 +286,21 @@ impl Desk {
     fn meant(&self, token: &str) -> Meant {
         let age_max = self.options.token_age_max;
         match self.signer.verify(token, age_max, SystemTime::now()) {
-            Some(Claim::Here(id)) => self.sessions.get(id).map_or(Meant::Nobody, Meant::Here),
+            Some(Claim::Here(id)) => match self.sessions.get(id) {
+                Some(session) => Meant::Here(session),
+                None => Meant::Nobody(self.sessions.ended(id)),
+            },
             Some(Claim::There(node)) => Meant::There(node, token.to_owned()),
-            None => Meant::Nobody,
+            None => Meant::Nobody(None),
         }
     }
 
-    /// A session of this node.
-    fn session(&self, token: &str) -> Option<Arc<Session>> {
+    /// A session of this node, or else why it was closed, if that is known.
+    fn session(&self, token: &str) -> Result<Arc<Session>, Option<Close>> {
         match self.meant(token) {
-            Meant::Here(session) => Some(session),
-            Meant::There(..) | Meant::Nobody => None,
+            Meant::Here(session) => Ok(session),
+            Meant::Nobody(close) => Err(close),
+            Meant::There(..) => Err(None),
         }
     }
 }
@@ -297,8 +308,9 @@ impl Desk {
 /// What another node made of a post.
 async fn handled(asking: Asking, window: Duration, token: &str) -> Answer {
     match asking.answer(window, token).await {
+        Passed::Gone(close) => Answer::Gone(close),
         Passed::Handled(status, why) if why.is_empty() => Answer::Status(status),
         Passed::Handled(status, why) => Answer::Malformed(status, why.into()),
-        Passed::Nothing | Passed::Messages(_) => Answer::Status(408),
+        Passed::Nothing(_) | Passed::Messages(_) => Answer::Status(408),
     }
 }

@@ -34,8 +34,8 @@ pub(crate) enum Event {
     Closed(Closed),
 }
 
-/// How a connection ended. Long-polling tells no code.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a connection ended. Over long-polling there is no code where the session isn't known any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Closed {
     pub(crate) code: Option<u16>,
     pub(crate) reason: String,

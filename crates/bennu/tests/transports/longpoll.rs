@@ -21,6 +21,8 @@ pub(crate) struct LongPoll {
     pub(crate) http: Http,
     pub(crate) token: String,
     received: VecDeque<Frame>,
+    /// After what was received.
+    closed: Option<Closed>,
 }
 
 /// Requests to one path of a server.
@@ -51,6 +53,17 @@ impl Answer {
         let messages = self.body.get("messages").and_then(Value::as_array);
         let messages = messages.into_iter().flatten();
         messages.map(|it| it.as_str().unwrap()).collect()
+    }
+
+    /// Why its session was closed, if it says so.
+    pub(crate) fn close(&self) -> Option<Closed> {
+        let close = self.body.get("close")?;
+        let code = close["code"].as_u64().unwrap();
+        let reason = close["reason"].as_str().unwrap();
+        Some(Closed {
+            code: Some(code as u16),
+            reason: reason.to_owned(),
+        })
     }
 }
 
@@ -153,6 +166,7 @@ impl LongPoll {
                 token: token.to_owned(),
                 http,
                 received: VecDeque::new(),
+                closed: None,
             }),
             (status, _) => Err(Refused(status)),
         }
@@ -172,6 +186,9 @@ impl LongPoll {
             if let Some(frame) = self.received.pop_front() {
                 return Event::Frame(frame);
             }
+            if let Some(closed) = self.closed.take() {
+                return Event::Closed(closed);
+            }
             let answer = self.http.token(&self.token).get().await;
             match answer.status() {
                 200 => self
@@ -179,13 +196,11 @@ impl LongPoll {
                     .extend(answer.messages().into_iter().map(frame)),
                 204 => {}
                 // Gone, and it began another; or not now, where the server goes down.
-                410 | 503 => {
-                    return Event::Closed(Closed {
-                        code: None,
-                        reason: String::new(),
-                    });
-                }
+                410 | 503 => self.closed = Some(Closed::default()),
                 _ => panic!("a poll is answered with {answer:?}"),
+            }
+            if let Some(closed) = answer.close() {
+                self.closed = Some(closed);
             }
         }
     }

@@ -112,15 +112,32 @@ async fn a_session_that_has_ended_is_gone_at_once_wherever_it_is_asked_for() {
     let (_, other) = server.other.as_ref().unwrap();
     server.endpoint.drain().await;
     let began = Instant::now();
-    assert_eq!(there.post(JOIN).await.body, json!({"status": 410}));
-    let answer = there.get().await;
-    assert_eq!(answer.status(), 410);
+    for answer in [there.post(JOIN).await, there.get().await] {
+        assert_eq!(answer.status(), 410);
+        let closed = answer.close().unwrap();
+        assert_eq!(closed.code, Some(1012));
+        assert!(
+            closed.reason.starts_with("draining retry_ms="),
+            "{closed:?}"
+        );
+    }
     assert!(began.elapsed() < Duration::from_millis(1_400));
     assert_eq!(
         other.connections(),
         1,
         "another has begun, where it was asked for"
     );
+}
+
+#[tokio::test]
+async fn a_poll_that_waits_elsewhere_is_told_why_its_session_is_closed() {
+    let server = Server::start_on_two_nodes().await;
+    let (_, there) = session(&server).await;
+    let (_, other) = server.other.as_ref().unwrap();
+    let (answer, ()) = tokio::join!(there.get(), server.endpoint.drain());
+    // It waited, or came too late and began another.
+    assert_eq!(answer.status() == 410, other.connections() == 1);
+    assert_eq!(answer.close().unwrap().code, Some(1012));
 }
 
 #[tokio::test]

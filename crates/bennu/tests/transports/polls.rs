@@ -9,6 +9,7 @@ use futures_util::{
     future::{Either, select},
 };
 use hyper::Method;
+use serde_json::json;
 
 use crate::{
     client::{Address, Client, Event, Frame, Transport},
@@ -86,7 +87,47 @@ async fn a_disconnect_ends_a_poll_that_waits_with_what_there_is() {
     };
     let (answer, ()) = tokio::join!(waiting, disconnecting);
     assert!(matches!(answer.status(), 204 | 410), "{answer:?}");
-    assert_eq!(session.post(JOIN).await.status(), 410);
+    let close = json!({"code": 1001, "reason": "disconnected"});
+    assert_eq!(answer.body["close"], close);
+    let answer = session.post(JOIN).await;
+    assert_eq!(answer.body, json!({"status": 410, "close": close}));
+}
+
+#[tokio::test]
+async fn who_polls_after_its_session_was_closed_is_told_why_with_the_next_one() {
+    let server = Server::start().await;
+    let begin = http_at(&server, "/socket?vsn=2.0.0&user=ana");
+    let session = begin.token(token(&begin.get().await));
+    server.act("broadcast user:ana disconnect {}").await;
+    server.emptied().await;
+    let answer = session.get().await;
+    assert_eq!(answer.status(), 410);
+    assert_eq!(
+        answer.body["close"],
+        json!({"code": 1001, "reason": "disconnected"})
+    );
+    assert_eq!(begin.token(token(&answer)).post(JOIN).await.status(), 200);
+    assert_eq!(begin.get().await.close(), None);
+}
+
+#[tokio::test]
+async fn the_last_messages_come_with_the_reason_of_the_close() {
+    let server = Server::start().await;
+    let begin = http_at(&server, "/socket?vsn=2.0.0&user=ana");
+    let session = begin.token(token(&begin.get().await));
+    let join = r#"["1","1","room:a","phx_join",{"farewell":true}]"#;
+    assert_eq!(session.post(join).await.status(), 200);
+    assert_eq!(session.get().await.messages(), [JOINED]);
+    let disconnecting = async {
+        server.act("broadcast user:ana disconnect {}").await;
+    };
+    // Whether it waits already or comes too late, this poll or the next one is told.
+    let (answer, ()) = tokio::join!(session.get(), disconnecting);
+    let closed = match answer.close() {
+        Some(closed) => closed,
+        None => session.get().await.close().unwrap(),
+    };
+    assert_eq!((closed.code, &*closed.reason), (Some(1001), "disconnected"));
 }
 
 #[tokio::test]
@@ -125,7 +166,9 @@ async fn who_fetches_too_slowly_loses_its_session() {
         server.act(&format!("broadcast room:a news {n}")).await;
     }
     server.emptied().await;
-    assert_eq!(session.post(JOIN).await.status(), 410);
+    let close = json!({"code": 1013, "reason": "slow consumer"});
+    let answer = session.post(JOIN).await;
+    assert_eq!(answer.body, json!({"status": 410, "close": close}));
     assert_eq!(server.endpoint.stats().slow_consumers_closed, 1);
 }
 

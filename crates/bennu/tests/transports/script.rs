@@ -138,8 +138,8 @@ impl Stage<'_> {
                 let Event::Closed(closed) = &got else {
                     return Err(format!("came: {got:?}"));
                 };
-                if let Some(told) = closed.code
-                    && (told.to_string() != code || closed.reason != reason)
+                if closed.code.map(|it| it.to_string()).as_deref() != Some(code)
+                    || closed.reason != reason
                 {
                     return Err(format!("closed: {closed:?}"));
                 }

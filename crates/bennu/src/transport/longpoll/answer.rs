@@ -15,14 +15,17 @@ use axum::{
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::{Frame, SizeHint};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     polling::{Load, Polling},
     relay::Relayed,
     session::Session,
 };
-use crate::transport::{admit::Refusal, delivery::Delivery};
+use crate::{
+    runtime::Close,
+    transport::{admit::Refusal, delivery::Delivery},
+};
 
 /// Small messages are gathered into chunks of this size; larger ones are written from where they lie.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -31,16 +34,18 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 
 /// What a request is answered with.
 pub(crate) enum Answer {
-    /// A session began.
-    Began(Arc<Session>),
+    /// A session began, and why the one before it was closed, if the client had one.
+    Began(Arc<Session>, Option<Close>),
     /// What a poll fetched, and who watches its delivery; nothing when it waited in vain.
     Polled(Polling, Option<Load>, Option<Arc<Delivery>>),
     /// What became of a POST.
     Status(u16),
+    /// There is no such session, and why it was closed, if that is known.
+    Gone(Option<Close>),
     /// As much, and why.
     Malformed(u16, Cow<'static, str>),
-    /// A poll waited in vain on another node, whose token this is.
-    Nothing(String),
+    /// A poll waited in vain on another node, whose token this is; and why the session was closed, if it was.
+    Nothing(String, Option<Close>),
     /// What a poll fetched from another node.
     Relayed(Relayed),
     Refused(Refusal),
@@ -54,6 +59,7 @@ impl Answer {
         match self {
             Self::Status(status) => (*status, ""),
             Self::Malformed(status, why) => (*status, why),
+            Self::Gone(_) => (410, ""),
             // No other is given to what is handled.
             _ => (500, ""),
         }
@@ -73,26 +79,28 @@ impl Answer {
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let mut response = match self {
-            Self::Began(session) => {
-                json(json!({"status": 410, "token": session.token(), "messages": []}))
+            Self::Began(session, before) => {
+                let body = json!({"status": 410, "token": session.token(), "messages": []});
+                json(with_close(body, before.as_ref()))
             }
-            Self::Polled(polling, None, _) => {
-                let token = polling.session().token();
-                json(json!({"status": 204, "token": token, "messages": []}))
-            }
+            Self::Polled(polling, None, _) => nothing(
+                polling.session().token(),
+                polling.session().ended().as_ref(),
+            ),
             Self::Polled(polling, Some(load), delivery) => {
                 let messages = Messages::new(polling, load, delivery);
                 let mut response = Response::new(Body::new(messages));
                 response.headers_mut().insert(header::CONTENT_TYPE, JSON);
                 response
             }
-            Self::Nothing(token) => json(json!({"status": 204, "token": token, "messages": []})),
+            Self::Nothing(token, close) => nothing(&token, close.as_ref()),
             Self::Relayed(relayed) => {
                 let mut response = Response::new(Body::new(relayed));
                 response.headers_mut().insert(header::CONTENT_TYPE, JSON);
                 response
             }
             Self::Status(status) => json(json!({"status": status})),
+            Self::Gone(close) => json(with_close(json!({"status": 410}), close.as_ref())),
             Self::Malformed(status, reason) => json(json!({"status": status, "reason": reason})),
             // Who is refused for good needn't come back.
             Self::Refused(Refusal::Refused(error)) if error.is_final() => {
@@ -113,11 +121,37 @@ impl IntoResponse for Answer {
     }
 }
 
+/// A poll waited in vain.
+fn nothing(token: &str, close: Option<&Close>) -> Response {
+    let body = json!({"status": 204, "token": token, "messages": []});
+    json(with_close(body, close))
+}
+
+/// Clients that don't know what `close` is see the status alone, which says as much as Phoenix says.
+fn with_close(mut body: Value, close: Option<&Close>) -> Value {
+    if let (Some(close), Some(members)) = (close, body.as_object_mut()) {
+        members.insert("close".to_owned(), close_json(close));
+    }
+    body
+}
+
+fn close_json(Close { code, reason, .. }: &Close) -> Value {
+    json!({"code": code, "reason": reason})
+}
+
+/// The end of an answer with messages, after the last of them.
+pub(super) fn tail(close: Option<&Close>) -> String {
+    match close {
+        Some(close) => format!(r#"],"close":{}}}"#, close_json(close)),
+        None => "]}".to_owned(),
+    }
+}
+
 #[expect(
     clippy::needless_pass_by_value,
     reason = "answers are built where they are given"
 )]
-fn json(body: serde_json::Value) -> Response {
+fn json(body: Value) -> Response {
     ([(header::CONTENT_TYPE, JSON)], body.to_string()).into_response()
 }
 
@@ -147,10 +181,10 @@ struct Messages {
     next: usize,
     /// A large message, whose beginning was written.
     large: Option<Bytes>,
+    /// What comes behind the last one.
+    tail: String,
     bytes_left: usize,
 }
-
-const TAIL: &str = "]}";
 
 /// An answer can't be finished: its messages are for a later poll, or its session is over.
 #[derive(Debug)]
@@ -161,7 +195,8 @@ impl Messages {
         let token = polling.session().token();
         let before = Bytes::from(format!(r#"{{"status":200,"token":"{token}","messages":["#));
         let commas = load.messages.saturating_sub(1);
-        let bytes_left = before.len() + load.bytes + commas + TAIL.len();
+        let tail = tail(polling.session().ended().as_ref());
+        let bytes_left = before.len() + load.bytes + commas + tail.len();
         Self {
             polling: Some(polling),
             delivery,
@@ -169,6 +204,7 @@ impl Messages {
             messages: load.messages,
             next: 0,
             large: None,
+            tail,
             bytes_left,
         }
     }
@@ -182,7 +218,7 @@ impl Messages {
         let mut chunk = BytesMut::with_capacity(self.bytes_left.min(2 * CHUNK_BYTES));
         while chunk.len() < CHUNK_BYTES {
             if self.next == self.messages {
-                chunk.put_slice(TAIL.as_bytes());
+                chunk.put_slice(self.tail.as_bytes());
                 break;
             }
             let message = polling.message(self.next).ok_or(TakenBack)?;

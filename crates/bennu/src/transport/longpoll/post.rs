@@ -66,7 +66,7 @@ pub(super) async fn handle(session: &Session, content_type: Option<&str>, body: 
             Ok(()) => {}
             Err(NotHandled::Malformed(close)) => return Answer::Malformed(400, close.reason),
             Err(NotHandled::TimedOut) => return Answer::Status(408),
-            Err(NotHandled::Gone) => return Answer::Status(410),
+            Err(NotHandled::Gone) => return Answer::Gone(session.ended()),
         }
     }
     Answer::Status(200)

@@ -131,6 +131,7 @@ impl Relay {
     fn told(&self, from: &NodeId, number: u64, told: Told) {
         let bytes = match &told {
             Told::Part(part) => part.bytes.len(),
+            Told::Closed(_, why) => why.len(),
             _ => 0,
         };
         let mut asked = lock(&self.asked);

@@ -216,6 +216,17 @@ impl Session {
         idle
     }
 
+    /// Why the server closed it, if it has ended.
+    pub(crate) fn ended(&self) -> Option<Close> {
+        let ended = self.lock().ended;
+        ended.then(|| self.told())?
+    }
+
+    /// What a client is told of its end. That it was lost, nobody is there to hear.
+    fn told(&self) -> Option<Close> {
+        self.conn.closing().filter(|it| it.code != 1006)
+    }
+
     /// Nobody can poll or post any more.
     fn end(&self) {
         let (waker, posted) = {
@@ -351,7 +362,7 @@ impl<D: Driver> Future for Task<D> {
         if self.closing.is_none() {
             ready!(self.poll_open(cx));
             self.closing = Some(Reason::Disconnected);
-            self.sessions.remove(self.session.id);
+            self.sessions.end(self.session.id, self.session.told());
             self.session.end();
             let deadline = Instant::now() + CLOSING_TIME_MAX;
             self.timer.as_mut().reset(deadline);
@@ -380,7 +391,7 @@ impl<D> Drop for Task<D> {
         self.session.conn.close(Close::lost());
         self.session.conn.forget();
         self.session.conn.mount().leave(self.place);
-        self.sessions.remove(self.session.id);
+        self.sessions.end(self.session.id, None);
         self.session.end();
     }
 }

@@ -153,7 +153,13 @@ async fn read(mut response: Response) -> String {
     assert_eq!(body.get("token").and_then(|it| it.as_str()), Some("token"));
     let messages = body.get("messages").and_then(|it| it.as_array()).unwrap();
     let messages: Vec<_> = messages.iter().map(|it| it.as_str().unwrap()).collect();
-    format!("{} {}", body.get("status").unwrap(), messages.join(","))
+    let close = body.get("close").map(|it| format!(" and {it}"));
+    format!(
+        "{} {}{}",
+        body.get("status").unwrap(),
+        messages.join(","),
+        close.unwrap_or_default()
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -351,16 +357,27 @@ async fn a_message_that_is_none_says_why() {
 
 #[tokio::test(start_paused = true)]
 async fn a_poll_that_waits_when_the_session_ends_gets_what_there_is() {
-    for (sent, expected) in [(None, "204 "), (Some("\"bye\""), "200 bye")] {
+    const CLOSE: &str = r#" and {"code":1001,"reason":"disconnected"}"#;
+    for (sent, is_over, expected) in [
+        (None, false, format!("204 {CLOSE}")),
+        // It was woken for the message, and is answered before the session has ended: the next one is told.
+        (Some("\"bye\""), false, "200 bye".to_owned()),
+        (Some("\"bye\""), true, format!("200 bye{CLOSE}")),
+    ] {
         let stage = Stage::new();
         let polling = stage.session.poll();
         assert_eq!(polling.messages().now_or_never(), None);
         if let Some(sent) = sent {
             stage.session.conn.send(Bytes::from_static(sent.as_bytes()));
         }
-        stage.session.conn.close(Close::new(1001, "disconnected"));
+        let close = Close::new(1001, "disconnected");
+        stage.session.conn.close(close.clone());
+        if is_over {
+            yield_now().await;
+        }
         assert_eq!(read(answer(polling).await).await, expected);
         yield_now().await;
+        assert_eq!(stage.sessions.ended(1), Some(close));
         assert!(!stage.is_alive());
     }
 }

@@ -19,7 +19,13 @@ use tokio::{
 };
 
 use super::{Ask, Failed, Heard, Pieces, Relay, Said, Told, What, inbox::Room, lock};
-use crate::transport::delivery::{Delivered, Delivery};
+use crate::{
+    runtime::Close,
+    transport::{
+        delivery::{Delivered, Delivery},
+        longpoll::answer::tail,
+    },
+};
 
 /// How long a living node takes to say that it has a session, or hasn't.
 const ACCEPT_TIME_MAX: Duration = Duration::from_millis(1_500);
@@ -39,6 +45,8 @@ pub(crate) struct Asking {
     home: NodeId,
     number: u64,
     telling: UnboundedReceiver<Heard<Told>>,
+    /// Why the session was closed, if that was told.
+    close: Option<Close>,
     /// Nothing is left to say.
     settled: bool,
     outcome: Result<(), Failed>,
@@ -56,8 +64,11 @@ pub(crate) enum Accepted {
 
 /// What a request was answered with.
 pub(crate) enum Passed {
-    /// A poll waited in vain, or its answer is lost on the way, and its messages are for the next poll.
-    Nothing,
+    /// A poll waited in vain, or its answer is lost on the way, and its messages are for the next poll; or the session
+    /// was closed meanwhile.
+    Nothing(Option<Close>),
+    /// A post came too late.
+    Gone(Option<Close>),
     /// A poll fetched these messages.
     Messages(Relayed),
     /// A post was handled, or not.
@@ -111,6 +122,7 @@ impl Relay {
             home: home.clone(),
             number,
             telling,
+            close: None,
             settled: false,
             outcome: Err(Failed::HungUp),
         })
@@ -121,15 +133,14 @@ impl Asking {
     /// Whether there is such a session, which is known within 1.5 seconds.
     pub(crate) async fn accepted(&mut self) -> Accepted {
         let deadline = Instant::now() + ACCEPT_TIME_MAX;
-        let told = timeout_at(deadline, self.telling.recv()).await;
-        match told.ok().flatten().map(|it| it.what) {
-            Some(Told::Accepted) => Accepted::Yes,
-            Some(Told::Busy) => {
+        match self.told(deadline).await.map(|it| it.what) {
+            Ok(Told::Accepted) => Accepted::Yes,
+            Ok(Told::Busy) => {
                 self.settled = true;
                 self.outcome = Err(Failed::Busy);
                 Accepted::Busy
             }
-            Some(Told::Gone) => {
+            Ok(Told::Gone) => {
                 self.settled = true;
                 self.outcome = Err(Failed::Gone);
                 Accepted::No
@@ -139,6 +150,11 @@ impl Asking {
                 Accepted::No
             }
         }
+    }
+
+    /// Why the session was closed that isn't there.
+    pub(crate) fn into_close(mut self) -> Option<Close> {
+        self.close.take()
     }
 
     /// The answer to a request that was accepted.
@@ -153,7 +169,11 @@ impl Asking {
             }),
             Ok(Read::Nothing) => {
                 self.answered();
-                Passed::Nothing
+                Passed::Nothing(self.close.take())
+            }
+            Ok(Read::Handled(410, _)) => {
+                self.answered();
+                Passed::Gone(self.close.take())
             }
             Ok(Read::Handled(status, why)) => {
                 self.answered();
@@ -166,7 +186,7 @@ impl Asking {
                 if why != Failed::Late {
                     sleep(PAUSE).await;
                 }
-                Passed::Nothing
+                Passed::Nothing(None)
             }
         }
     }
@@ -177,7 +197,7 @@ impl Asking {
                 Told::Nothing => return Ok(Read::Nothing),
                 Told::Handled(status, why) => return Ok(Read::Handled(status, why)),
                 Told::Messages(total) => break total,
-                Told::Accepted | Told::Gone | Told::Busy | Told::Part(_) => {}
+                Told::Accepted | Told::Gone | Told::Busy | Told::Part(_) | Told::Closed(..) => {}
             }
         };
         if total > ANSWER_BYTES_MAX {
@@ -197,8 +217,12 @@ impl Asking {
             return Err(Failed::Broken);
         }
         let mut body = format!(r#"{{"status":200,"token":"{token}","messages":"#).into_bytes();
+        // The tail has the bracket.
+        if messages.pop() != Some(b']') {
+            return Err(Failed::Broken);
+        }
         body.append(&mut messages);
-        body.push(b'}');
+        body.extend_from_slice(tail(self.close.as_ref()).as_bytes());
         Ok(Read::Messages(body.into(), room))
     }
 
@@ -208,11 +232,16 @@ impl Asking {
     }
 
     async fn told(&mut self, deadline: Instant) -> Result<Heard<Told>, Failed> {
-        match timeout_at(deadline, self.telling.recv()).await {
-            Ok(Some(heard)) => Ok(heard),
-            // The relay has let go of it.
-            Ok(None) => Err(Failed::NoRoom),
-            Err(_) => Err(Failed::Late),
+        loop {
+            match timeout_at(deadline, self.telling.recv()).await {
+                Ok(Some(heard)) => match heard.what {
+                    Told::Closed(code, reason) => self.close = Some(Close::new(code, reason)),
+                    _ => return Ok(heard),
+                },
+                // The relay has let go of it.
+                Ok(None) => return Err(Failed::NoRoom),
+                Err(_) => return Err(Failed::Late),
+            }
         }
     }
 

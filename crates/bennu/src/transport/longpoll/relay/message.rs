@@ -15,6 +15,7 @@
 //!   6 handled   a post was: status u16, why (the rest, UTF-8)
 //!   11 messages bytes of them u32; they follow
 //!   12 part     where it stands u32, bytes of a JSON array of strings
+//!   13 closed   why the session was closed, ahead of 4, 5, 6 or 11: close code u16, reason (the rest, UTF-8)
 //! ```
 //!
 //! Numbers are big-endian; the request's is chosen by the node that asks. What is longer than a part follows in several,
@@ -34,6 +35,7 @@ const LOST: u8 = 9;
 const BUSY: u8 = 10;
 const MESSAGES: u8 = 11;
 const PART: u8 = 12;
+const CLOSED: u8 = 13;
 
 /// Version, kind, number and one more number.
 const HEAD_BYTES: usize = 14;
@@ -70,6 +72,8 @@ pub(super) enum Told {
     Handled(u16, String),
     Messages(usize),
     Part(Part),
+    /// Nodes of older releases let it pass.
+    Closed(u16, String),
 }
 
 /// A request.
@@ -118,9 +122,12 @@ impl Message {
             BUSY => What::Told(Told::Busy),
             NOTHING => What::Told(Told::Nothing),
             HANDLED => {
-                let status = message.try_get_u16().ok()?;
-                let why = str::from_utf8(&message).ok()?;
-                What::Told(Told::Handled(status, why.to_owned()))
+                let (status, why) = number_and_text(message)?;
+                What::Told(Told::Handled(status, why))
+            }
+            CLOSED => {
+                let (code, reason) = number_and_text(message)?;
+                What::Told(Told::Closed(code, reason))
             }
             MESSAGES => What::Told(Told::Messages(length(&mut message)?)),
             PART => What::Told(Told::Part(part(message)?)),
@@ -157,10 +164,10 @@ impl Message {
             What::Told(Told::Busy) => begin(BUSY, 0),
             What::Told(Told::Nothing) => begin(NOTHING, 0),
             What::Told(Told::Handled(status, why)) => {
-                let mut bytes = begin(HANDLED, why.len());
-                bytes.put_u16(*status);
-                bytes.put_slice(why.as_bytes());
-                bytes
+                put_number_and_text(begin(HANDLED, why.len()), *status, why)
+            }
+            What::Told(Told::Closed(code, reason)) => {
+                put_number_and_text(begin(CLOSED, reason.len()), *code, reason)
             }
             What::Told(Told::Messages(length)) => {
                 let mut bytes = begin(MESSAGES, 0);
@@ -184,6 +191,18 @@ fn text(message: &mut Bytes) -> Option<String> {
     }
     let text = message.split_to(length);
     Some(str::from_utf8(&text).ok()?.to_owned())
+}
+
+fn number_and_text(mut message: Bytes) -> Option<(u16, String)> {
+    let number = message.try_get_u16().ok()?;
+    let text = str::from_utf8(&message).ok()?;
+    Some((number, text.to_owned()))
+}
+
+fn put_number_and_text(mut message: BytesMut, number: u16, text: &str) -> BytesMut {
+    message.put_u16(number);
+    message.put_slice(text.as_bytes());
+    message
 }
 
 /// A part without bytes would cost nobody anything, so there is none.
@@ -242,6 +261,10 @@ mod tests {
                 What::Told(Told::Part(part(b"[]"))),
                 b"\x01\x0c\0\0\0\0\0\0\x01\x02\0\0\x01\x02[]",
             ),
+            (
+                What::Told(Told::Closed(1012, "draining".to_owned())),
+                b"\x01\x0d\0\0\0\0\0\0\x01\x02\x03\xf4draining",
+            ),
         ]
     }
 
@@ -265,6 +288,8 @@ mod tests {
         };
         check(b"");
         check(b"\x02\x03\0\0\0\0\0\0\x01\x02");
+        check(b"\x01\x0d\0\0\0\0\0\0\x01\x02\x03");
+        check(b"\x01\x0d\0\0\0\0\0\0\x01\x02\x03\xf4\xff");
         check(b"\x01\x63\0\0\0\0\0\0\x01\x02");
         check(b"\x01\x0c\0\0\0\0\0\0\x01\x02\0\0\x01\x02");
         check(b"\x01\x01\0\0\0\0\0\0\x01\x02\x02\0\0\0\x03\0\x02/s\0\x01t\0\0");

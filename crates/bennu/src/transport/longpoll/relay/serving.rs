@@ -10,11 +10,15 @@ use tokio::{
 };
 
 use super::{Ask, Heard, PART_BYTES_MAX, Part, Pieces, Relay, Said, Told, What, inbox::Room, lock};
-use crate::transport::longpoll::{
-    Desk,
-    polling::{Load, Polling},
-    post::handle,
-    session::Session,
+use crate::{
+    runtime::Close,
+    transport::longpoll::{
+        Desk,
+        answer::Answer,
+        polling::{Load, Polling},
+        post::handle,
+        session::Session,
+    },
 };
 
 /// How long a body may be on its way between nodes.
@@ -50,12 +54,15 @@ impl Serving {
     pub(super) async fn run(mut self, ask: Ask) {
         let desk = self.relay.desk(&ask.mount);
         // Whoever can publish on the bus still needs a token.
-        let found = desk.and_then(|desk| {
-            let session = desk.session(&ask.token)?;
-            Some((desk, session))
-        });
-        let Some((desk, session)) = found else {
+        let Some(desk) = desk else {
             return self.tell(Told::Gone);
+        };
+        let session = match desk.session(&ask.token) {
+            Ok(session) => session,
+            Err(close) => {
+                self.tell_close(close);
+                return self.tell(Told::Gone);
+            }
         };
         if ask.body_bytes > desk.options.body_bytes_max {
             return self.tell(Told::Gone);
@@ -74,6 +81,7 @@ impl Serving {
             load = polling.messages() => load,
             () = lost(&mut self.saying) => return,
         };
+        self.tell_close(session.ended());
         let Some(load) = load else {
             return self.tell(Told::Nothing);
         };
@@ -151,6 +159,9 @@ impl Serving {
             () = lost(&mut self.saying) => return,
         };
         drop((room, held));
+        if let Answer::Gone(close) = &answer {
+            self.tell_close(close.clone());
+        }
         let (status, why) = answer.outcome();
         self.tell(Told::Handled(status, why.to_owned()));
     }
@@ -169,6 +180,13 @@ impl Serving {
         }
         let (bytes, room) = pieces.into_parts();
         Some((bytes.into(), room))
+    }
+
+    /// What comes next is the last, and this is why.
+    fn tell_close(&self, close: Option<Close>) {
+        if let Some(Close { code, reason, .. }) = close {
+            self.tell(Told::Closed(code, reason.into_owned()));
+        }
     }
 
     fn tell(&self, told: Told) {
