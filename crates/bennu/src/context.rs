@@ -19,7 +19,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::{
-    Channel, Presence,
+    Broadcaster, Channel, Presence, Socket,
     presence::Change,
     reply::Answer,
     routes::Route,
@@ -199,6 +199,22 @@ impl<C: Channel> Context<C> {
         }
     }
 
+    /// What the endpoint was made with: it needn't be a field of the socket.
+    ///
+    /// ```
+    /// use bennu::{Channel, Context, Reply, Result, Socket};
+    ///
+    /// struct App { motd: String }
+    ///
+    /// fn motd<C: Channel<Socket: Socket<App = App>>>(cx: &Context<C>) -> Result {
+    ///     Ok(Reply::with(&cx.app().motd))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn app(&self) -> &Arc<<C::Socket as Socket>::App> {
+        &self.route.app
+    }
+
     /// What the route of this channel was given by [`Routes::channel_with`](crate::Routes::channel_with), if
     /// it was given a `T`.
     #[must_use]
@@ -294,21 +310,26 @@ impl<C: Channel> Context<C> {
         });
     }
 
-    /// The topics of the endpoint, to broadcast from a task that outlives the callback, or the channel.
+    /// To broadcast from a task that outlives the callback, or the channel. Nothing is held back in
+    /// [`Channel::join`]: whoever hears the topic by then gets it.
     ///
     /// ```
-    /// use bennu::{Broadcast, Channel, Context, Payload, Result};
+    /// use bennu::{Channel, Context};
     ///
-    /// fn tell_later<C: Channel>(cx: &Context<C>) -> Result<()> {
-    ///     let (pubsub, topic) = (cx.pubsub().clone(), cx.topic().clone());
-    ///     let done = Payload::new("done")?;
+    /// fn tell_later<C: Channel>(cx: &Context<C>) {
+    ///     let (broadcaster, topic) = (cx.broadcaster(), cx.topic().clone());
     ///     tokio::spawn(async move {
     ///         // What takes its time, and is told of whatever becomes of this client.
-    ///         pubsub.broadcast(&Broadcast::new(topic, "told", done).into());
+    ///         broadcaster.broadcast(topic, "told", "done");
     ///     });
-    ///     Ok(())
     /// }
     /// ```
+    #[must_use]
+    pub fn broadcaster(&self) -> Broadcaster {
+        Broadcaster::new(self.conn.pubsub())
+    }
+
+    /// The topics of the endpoint, to listen to them, or for broadcasts that are encoded already.
     #[must_use]
     pub fn pubsub(&self) -> &PubSub {
         self.conn.pubsub()

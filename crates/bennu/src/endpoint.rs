@@ -161,7 +161,7 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
     /// As [`socket`](Self::socket).
     #[must_use]
     pub fn socket_with<S: Socket<App = A>>(self, path: &str, options: SocketOptions) -> Self {
-        let routes = Arc::new(S::channels(Routes::new()));
+        let routes = Arc::new(S::channels(Routes::new(self.app.clone())));
         let sockets = ChannelSockets::<S> {
             app: self.app.clone(),
             routes,
@@ -357,7 +357,7 @@ impl<A> Endpoint<A> {
     /// about other nodes has been said, as by [`adapter`](Self::adapter).
     #[must_use]
     pub fn broadcaster(&self) -> Broadcaster {
-        Broadcaster(self.pubsub.clone())
+        Broadcaster::new(&self.pubsub)
     }
 
     /// Listens to a topic from application code.

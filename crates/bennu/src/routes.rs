@@ -31,10 +31,13 @@ use crate::{
 /// ```
 #[must_use]
 pub struct Routes<S: Socket> {
+    app: Arc<S::App>,
     table: Vec<Arc<Route<S>>>,
 }
 
 pub(crate) struct Route<S: Socket> {
+    /// Here, where all channels of a route find it, so that no connection needs a field for it.
+    pub(crate) app: Arc<S::App>,
     pub(crate) pattern: Pattern,
     pub(crate) join: JoinFn<S>,
     /// What the route says of itself to the channels it makes.
@@ -42,8 +45,11 @@ pub(crate) struct Route<S: Socket> {
 }
 
 impl<S: Socket> Routes<S> {
-    pub(crate) fn new() -> Self {
-        Self { table: Vec::new() }
+    pub(crate) fn new(app: Arc<S::App>) -> Self {
+        Self {
+            app,
+            table: Vec::new(),
+        }
     }
 
     /// Serves the topics that match `pattern` with `C`: a whole topic, or its beginning followed by `*`.
@@ -80,6 +86,7 @@ impl<S: Socket> Routes<S> {
             Err(error) => panic!("the topic pattern {pattern:?} of a route is wrong: {error}"),
         };
         self.table.push(Arc::new(Route {
+            app: self.app.clone(),
             pattern,
             join: join::<C>,
             assigns,

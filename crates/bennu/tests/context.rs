@@ -24,6 +24,25 @@ async fn a_channel_broadcasts_to_other_topics_and_disconnects_by_them() {
 }
 
 #[tokio::test]
+async fn a_task_of_a_channel_broadcasts_when_its_client_is_gone() {
+    let endpoint = endpoint(SocketOptions::new());
+    let mut ada = Client::connect(&endpoint, 4096).await;
+    ada.join("room:a").await;
+    ada.send(json!(["1", "2", "room:a", "tell_later", {}]))
+        .await;
+    assert_eq!(ada.recv().await, reply("2", "room:a", "ok", json!({})));
+    drop(ada);
+    while endpoint.connections() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut heard = endpoint.subscribe("room:a");
+    endpoint.app().go.notify_one();
+    let told = heard.recv().await;
+    assert_eq!(told.event(), "told");
+    assert_eq!(told.decode::<String>().unwrap(), "later");
+}
+
+#[tokio::test]
 async fn a_channel_ends_all_that_it_tracks_and_stays() {
     let endpoint = endpoint(SocketOptions::new());
     let mut ada = Client::connect(&endpoint, 4096).await;

@@ -1,7 +1,7 @@
 //! `comments:<topic id>`: one topic, read and written by whoever is there.
 
 use bennu::{
-    Broadcast, Channel, Context, Error, Joined, Payload, PubSub, Reply, Result, Topic, refuse,
+    Broadcast, Broadcaster, Channel, Context, Error, Joined, Reply, Result, Topic, refuse,
 };
 use serde::{Deserialize, Serialize};
 
@@ -81,8 +81,7 @@ impl Channel for Comments {
             Some(number) if (0..=topic.comments).contains(&number) => Page::After(number),
             _ => Page::Newest,
         };
-        let Person { app, .. } = cx.socket();
-        let comments = app.db.comments(topic_id, page).await?;
+        let comments = cx.app().db.comments(topic_id, page).await?;
 
         let user = cx.socket().user();
         let name = user.map(|it| it.name.as_str());
@@ -110,8 +109,7 @@ impl Channel for Comments {
             } => {
                 let owner = owner(&topic, cx)?;
                 let title = form::title(&title).map_err(refuse)?;
-                let Person { app, .. } = cx.socket();
-                let edited = app.db.edit_topic(topic.id, owner.id, &title, members_only);
+                let edited = cx.app().db.edit_topic(topic.id, owner.id, &title, members_only);
                 if !edited.await? {
                     return Err(refuse("the topic is gone"));
                 }
@@ -124,8 +122,7 @@ impl Channel for Comments {
             }
             In::Delete => {
                 let owner = owner(&topic, cx)?;
-                let Person { app, .. } = cx.socket();
-                if app.db.delete_topic(topic.id, owner.id).await? {
+                if cx.app().db.delete_topic(topic.id, owner.id).await? {
                     let deleted = wire::Deleted {
                         id: topic.id,
                         by: &owner.name,
@@ -176,9 +173,8 @@ impl Comments {
         };
         // In a task of its own: what is stored is told to all, even if the author's connection ends meanwhile and
         // this callback with it.
-        let Person { app, .. } = cx.socket();
-        let (db, pubsub, topic) = (app.db.clone(), cx.pubsub().clone(), cx.topic().clone());
-        match tokio::spawn(store(db, pubsub, topic, new)).await?? {
+        let (db, broadcaster) = (cx.app().db.clone(), cx.broadcaster());
+        match tokio::spawn(store(db, broadcaster, cx.topic().clone(), new)).await?? {
             Added::Stored(comment) | Added::Known(comment) => {
                 Ok(Reply::with(wire::Comment::from(&comment)))
             }
@@ -188,32 +184,34 @@ impl Comments {
     }
 
     async fn page(&self, topic: &db::Topic, page: Page, cx: &Context<Self>) -> Result {
-        let Person { app, .. } = cx.socket();
-        let comments = app.db.comments(self.topic_id, page).await?;
+        let comments = cx.app().db.comments(self.topic_id, page).await?;
         Ok(Reply::with(wire::Page::new(&comments, topic.comments)))
     }
 }
 
 /// Stores a comment and tells everybody, once.
-async fn store(db: Db, pubsub: PubSub, topic: Topic, new: NewComment) -> Result<Added> {
+async fn store(
+    db: Db,
+    broadcaster: Broadcaster,
+    topic: Topic,
+    new: NewComment,
+) -> Result<Added> {
     let added = db.add_comment(&new, now()).await?;
     if let Added::Stored(comment) = &added {
-        let told = Payload::new(&wire::Comment::from(comment))?;
-        pubsub.broadcast(&Broadcast::new(topic, "new_comment", told).into());
-        let grown = Payload::new(&wire::Grown {
+        broadcaster.broadcast(topic, "new_comment", &wire::Comment::from(comment));
+        let grown = wire::Grown {
             id: comment.topic_id,
             comments: comment.number,
             active_at: comment.created_at,
-        })?;
-        pubsub.broadcast(&Broadcast::new(topics::TOPIC, "topic_grown", grown).into());
+        };
+        broadcaster.broadcast(topics::TOPIC, "topic_grown", &grown);
     }
     Ok(added)
 }
 
 /// The topic, if it is there and this person may read it.
 async fn readable(id: i64, cx: &Context<Comments>) -> Result<db::Topic> {
-    let Person { app, .. } = cx.socket();
-    let topic = app.db.topic(id).await?;
+    let topic = cx.app().db.topic(id).await?;
     let topic = topic.ok_or_else(|| refuse("there is no such topic"))?;
     if topic.members_only() && cx.socket().user().is_none() {
         return Err(sign_in("sign in to read this topic"));

@@ -9,7 +9,6 @@ use crate::{App, comments::Comments, db::User, session::Session, topics::Topics}
 
 /// A person who reads: signed in, or a guest.
 pub(crate) struct Person {
-    pub(crate) app: Arc<App>,
     session: Option<Session>,
 }
 
@@ -48,10 +47,7 @@ impl Socket for Person {
         {
             return Err(refuse("the user isn't known any more"));
         }
-        Ok(Self {
-            app: app.clone(),
-            session,
-        })
+        Ok(Self { session })
     }
 
     fn id(&self) -> Option<String> {

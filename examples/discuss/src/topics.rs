@@ -24,7 +24,7 @@ impl Channel for Topics {
 
     async fn join(_: &Topic, (): (), cx: &Context<Self>) -> Result<Joined<Self>> {
         cx.listen().await;
-        let topics = cx.socket().app.db.topics().await?;
+        let topics = cx.app().db.topics().await?;
         let topics = topics.iter().map(wire::Topic::from).collect();
         Ok(Joined::with_reply(Self, wire::Topics { topics }))
     }
@@ -34,11 +34,10 @@ impl Channel for Topics {
             title,
             members_only,
         } = event;
-        let Person { app, .. } = cx.socket();
         let owner = cx.socket().user();
         let owner = owner.ok_or_else(|| refuse("sign in to open a topic"))?;
         let title = form::title(&title).map_err(refuse)?;
-        let created = app.db.create_topic(owner, &title, members_only, now());
+        let created = cx.app().db.create_topic(owner, &title, members_only, now());
         let created = created.await?;
         let told = wire::Topic::from(&created);
         cx.broadcast("topic_created", &told);

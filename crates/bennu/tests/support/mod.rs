@@ -45,7 +45,7 @@ impl App {
     }
 }
 
-pub struct User(pub Arc<App>);
+pub struct User;
 
 impl Socket for User {
     type App = App;
@@ -55,8 +55,8 @@ impl Socket for User {
         routes.channel::<Room>("room:*")
     }
 
-    async fn connect(app: &Arc<App>, (): (), _: &ConnectInfo) -> Result<Self> {
-        Ok(Self(app.clone()))
+    async fn connect(_: &Arc<App>, (): (), _: &ConnectInfo) -> Result<Self> {
+        Ok(Self)
     }
 
     fn id(&self) -> Option<String> {
@@ -89,6 +89,8 @@ pub enum In {
     PanicWithBombs,
     /// Broadcasts "told" to another topic.
     Tell(String),
+    /// Once the test says `go`, broadcasts "told" to the topic, whatever becomes of the channel.
+    TellLater,
     /// Tracks itself under two keys.
     Track,
     /// Ends what it tracks.
@@ -115,7 +117,7 @@ impl Channel for Room {
             _ => {}
         }
         if topic.subtopic() == "slow" {
-            cx.socket().0.go.notified().await;
+            cx.app().go.notified().await;
         }
         Ok(Self::default().into())
     }
@@ -128,7 +130,7 @@ impl Channel for Room {
                 Ok(Reply::none())
             }
             In::Wait => {
-                cx.socket().0.go.notified().await;
+                cx.app().go.notified().await;
                 Ok(Reply::ok())
             }
             In::Mail(count) => {
@@ -146,7 +148,7 @@ impl Channel for Room {
             In::Kept => Ok(Reply::with(&self.kept)),
             In::Bombs => {
                 send_bombs(cx);
-                cx.socket().0.go.notified().await;
+                cx.app().go.notified().await;
                 Ok(Reply::ok())
             }
             In::PanicWithBombs => {
@@ -157,6 +159,15 @@ impl Channel for Room {
             In::Tell(topic) => {
                 cx.broadcast_to(topic, "told", &());
                 Ok(Reply::none())
+            }
+            In::TellLater => {
+                let (app, topic) = (cx.app().clone(), cx.topic().clone());
+                let broadcaster = cx.broadcaster();
+                tokio::spawn(async move {
+                    app.go.notified().await;
+                    broadcaster.broadcast(topic, "told", "later");
+                });
+                Ok(Reply::ok())
             }
             In::Track => {
                 cx.track("a", &json!({}))?;
@@ -185,7 +196,7 @@ impl Channel for Room {
     }
 
     async fn terminate(&mut self, reason: Reason, cx: &Context<Self>) {
-        cx.socket().0.tell(format!("{reason:?}"));
+        cx.app().tell(format!("{reason:?}"));
         if cx.topic().subtopic() == "stubborn" {
             std::future::pending::<()>().await;
         }
