@@ -289,6 +289,13 @@ impl<A> Endpoint<A> {
         &self.app
     }
 
+    /// The shortest that a mount has.
+    #[cfg(feature = "testing")]
+    pub(crate) fn idle_timeout_min(&self) -> std::time::Duration {
+        let timeouts = self.mounts.iter().map(|it| it.options.idle_timeout);
+        timeouts.min().unwrap_or(std::time::Duration::MAX)
+    }
+
     /// Sends an event to everybody in a topic, on every node. With a socket's id as topic and `disconnect` as
     /// event it closes that socket's connections with code 1001.
     ///

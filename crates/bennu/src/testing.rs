@@ -47,7 +47,6 @@ mod broadcasts;
 mod channel;
 mod client;
 mod connect;
-mod frames;
 mod inbox;
 mod link;
 mod macros;

@@ -1,6 +1,6 @@
 //! How a client connects.
 
-use std::{fmt, net::SocketAddr};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use axum::extract;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -15,6 +15,11 @@ use super::{
     link::{Link, STREAM_BYTES, ServerEnd},
 };
 use crate::{ConnectInfo, Endpoint, Error, Result, Socket, params::Params};
+
+/// How long a client that isn't told otherwise says nothing.
+const HEARTBEAT_INTERVAL_MAX: Duration = Duration::from_secs(30);
+/// More often would be without a pause.
+const HEARTBEAT_INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 /// A client that is about to connect, when [`connect`](super::connect) doesn't say enough.
 ///
@@ -43,7 +48,7 @@ pub struct Connect<A> {
     websocket_path: String,
     params: String,
     serializer: Serializer,
-    silent: bool,
+    heartbeat_interval: Option<Duration>,
     auth_token: Option<String>,
     request: request::Builder,
 }
@@ -57,7 +62,7 @@ impl<A: Send + Sync + 'static> Connect<A> {
             websocket_path: "/websocket".to_owned(),
             params: String::new(),
             serializer: Serializer::V2,
-            silent: false,
+            heartbeat_interval: None,
             auth_token: None,
             request: Request::builder(),
         }
@@ -118,11 +123,19 @@ impl<A: Send + Sync + 'static> Connect<A> {
         self
     }
 
-    /// Says nothing of itself, as a client whose heartbeats don't come: the mount's
-    /// [`idle_timeout`](crate::SocketOptions::idle_timeout) ends it. Others are heard every 30 seconds.
-    pub fn silent(mut self) -> Self {
-        self.silent = true;
+    /// How often the client shows that it's there while it has nothing to say: 30 seconds, as phoenix.js has it, or half
+    /// of the shortest [`idle_timeout`](crate::SocketOptions::idle_timeout) that the endpoint's mounts have, if that is
+    /// less. It does so by a frame that nobody answers (RFC 6455, section 5.5.3), so a test sees none of it. With an
+    /// interval longer than the idle timeout it's a client whose heartbeats come too late.
+    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.heartbeat_interval = Some(interval);
         self
+    }
+
+    /// Says nothing of itself, as a client whose heartbeats don't come: the mount's
+    /// [`idle_timeout`](crate::SocketOptions::idle_timeout) ends it.
+    pub fn silent(self) -> Self {
+        self.heartbeat_interval(Duration::MAX)
     }
 
     /// What [`SocketOptions::websocket_path`](crate::SocketOptions::websocket_path) is, if it isn't `/websocket`.
@@ -139,14 +152,18 @@ impl<A: Send + Sync + 'static> Connect<A> {
     /// [`socket`](Self::socket) returns it.
     pub async fn open(self) -> Result<Client, ConnectError> {
         let endpoint = self.endpoint.clone();
-        let (serializer, silent) = (self.serializer, self.silent);
+        let serializer = self.serializer;
+        let interval = self
+            .heartbeat_interval
+            .unwrap_or_else(|| HEARTBEAT_INTERVAL_MAX.min(endpoint.idle_timeout_min() / 2))
+            .max(HEARTBEAT_INTERVAL_MIN);
         let request = self.into_request();
         let (near, far) = tokio::io::duplex(STREAM_BYTES);
         let (_gone, gone) = watch::channel(());
         let far = ServerEnd { stream: far, _gone };
         match endpoint.serve_upgraded(request, far).await {
             Ok(()) => Ok(Client {
-                link: Link::new(near, gone, serializer, silent).into(),
+                link: Link::new(near, gone, serializer, interval).into(),
                 pubsub: endpoint.pubsub().clone(),
             }),
             Err(status) => Err(ConnectError { status }),

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use bennu_websocket::Opcode;
+use bennu_websocket::{
+    Event, Opcode,
+    client::{self, Decoder},
+};
 use bennu_wire::Serializer;
 use futures_util::future::{Either, select};
 use tokio::{
@@ -23,7 +26,6 @@ use tokio::{
 
 use super::{
     Close,
-    frames::{self, Frame, Frames},
     inbox::Inbox,
     wire::{self, Body, Sent},
 };
@@ -31,9 +33,8 @@ use super::{
 /// Bytes that may be under way, as in a kernel's buffers.
 pub(super) const STREAM_BYTES: usize = 64 * 1024;
 
-/// How often a client that has nothing to say shows that it's there, as others do by heartbeats: by a frame that nobody
-/// answers (RFC 6455, section 5.5.3), so that a test sees none of it.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
+/// Nobody listens in whom a random one could keep out.
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// Ends the connection when it's dropped, as a client that vanishes.
 #[derive(Debug)]
@@ -52,12 +53,12 @@ impl Link {
         stream: DuplexStream,
         gone: watch::Receiver<()>,
         serializer: Serializer,
-        silent: bool,
+        heartbeat_interval: Duration,
     ) -> Self {
         let inbox = Arc::new(Inbox::new());
         let (outgoing, queue) = mpsc::unbounded_channel();
         let (reader, writer) = split(stream);
-        let writes = tokio::spawn(write(writer, queue, silent)).abort_handle();
+        let writes = tokio::spawn(write(writer, queue, heartbeat_interval)).abort_handle();
         let pong = outgoing.downgrade();
         let reads = tokio::spawn({
             let (inbox, writes) = (inbox.clone(), writes.clone());
@@ -84,8 +85,8 @@ impl Link {
 
     pub(super) fn send_body(&self, body: &Body) {
         let frame = match body {
-            Body::Text(text) => frames::masked(Opcode::Text, text.as_bytes()),
-            Body::Binary(bytes) => frames::masked(Opcode::Binary, bytes),
+            Body::Text(text) => masked(Opcode::Text, text.as_bytes()),
+            Body::Binary(bytes) => masked(Opcode::Binary, bytes),
         };
         if let Some(at) = self.inbox.send_at() {
             let _ = self.outgoing.send((at, frame));
@@ -94,9 +95,9 @@ impl Link {
 
     /// Says goodbye, and waits for the server to end all that the connection had.
     pub(super) async fn close(&self) {
-        let _ = self
-            .outgoing
-            .send((Instant::now(), frames::close(1000, "")));
+        let mut frame = Vec::new();
+        client::close(1000, "", MASK, &mut frame);
+        let _ = self.outgoing.send((Instant::now(), frame));
         self.gone().await;
         self.inbox.until(|it| it.close.clone()).await;
     }
@@ -127,13 +128,19 @@ impl Drop for Link {
     }
 }
 
+fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    client::frame(opcode, MASK, payload, &mut frame);
+    frame
+}
+
 async fn write(
     mut stream: WriteHalf<DuplexStream>,
     mut queue: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>,
-    silent: bool,
+    heartbeat_interval: Duration,
 ) {
     loop {
-        let frame = match timeout(HEARTBEAT_INTERVAL, queue.recv()).await {
+        let frame = match timeout(heartbeat_interval, queue.recv()).await {
             Ok(Some((at, frame))) => {
                 if at > Instant::now() {
                     sleep_until(at).await;
@@ -141,8 +148,8 @@ async fn write(
                 frame
             }
             Ok(None) => return,
-            Err(_) if silent => continue,
-            Err(_) => frames::masked(Opcode::Pong, &[]),
+            // Others say so by heartbeats, which are answered.
+            Err(_) => masked(Opcode::Pong, &[]),
         };
         if stream.write_all(&frame).await.is_err() {
             return;
@@ -157,7 +164,7 @@ async fn read(
     serializer: Serializer,
     outgoing: &mpsc::WeakUnboundedSender<(Instant, Vec<u8>)>,
 ) -> Close {
-    let mut frames = Frames::default();
+    let mut decoder = Decoder::new(usize::MAX);
     let mut buffer = vec![0; STREAM_BYTES];
     loop {
         inbox.readable().await;
@@ -168,29 +175,36 @@ async fn read(
                 Either::Right(_) => continue,
             }
         };
-        match read {
-            Ok(len @ 1..) => frames.push(buffer.get(..len).unwrap_or_default()),
+        let mut rest = match read {
+            Ok(len @ 1..) => buffer.get(..len).unwrap_or_default(),
             Ok(0) | Err(_) => return Close::lost("the stream ended without a close frame"),
-        }
+        };
         let at = Instant::now() + inbox.with(|it| it.faults.delay_incoming);
         if at > Instant::now() {
             sleep_until(at).await;
         }
         loop {
-            let body = match frames.next() {
-                Ok(None) => break,
-                Ok(Some(Frame::Text(text))) => Body::Text(text),
-                Ok(Some(Frame::Binary(bytes))) => Body::Binary(bytes),
-                Ok(Some(Frame::Ping(payload))) => {
+            let event = match decoder.decode(rest) {
+                Ok((used, event)) => {
+                    rest = rest.get(used..).unwrap_or_default();
+                    event
+                }
+                Err(error) => return Close::lost(&format!("the server broke a rule: {error}")),
+            };
+            let body = match event {
+                None => break,
+                Some(Event::Text(text)) => Body::Text(text.into_owned()),
+                Some(Event::Binary(bytes)) => Body::Binary(bytes.into_owned().into()),
+                Some(Event::Ping(payload)) => {
                     if let Some(outgoing) = outgoing.upgrade() {
-                        let pong = frames::masked(Opcode::Pong, &payload);
+                        let pong = masked(Opcode::Pong, &payload);
                         let _ = outgoing.send((Instant::now(), pong));
                     }
                     continue;
                 }
-                Ok(Some(Frame::Pong)) => continue,
-                Ok(Some(Frame::Close { code, reason })) => return Close { code, reason },
-                Err(what) => return Close::lost(&format!("the server sent {what}")),
+                Some(Event::Pong(_)) => continue,
+                Some(Event::Close(None)) => return Close::lost("closed without a code"),
+                Some(Event::Close(Some((code, reason)))) => return Close::new(code, &reason),
             };
             match wire::decode(serializer, &body) {
                 Ok(message) => inbox.with(|it| it.receive(message)),

@@ -109,6 +109,23 @@ async fn a_client_is_heard_for_as_long_as_it_is_there_unless_it_is_silent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_is_heard_often_enough_for_its_mount_unless_the_test_says_how_often() {
+    let idle_timeout = Duration::from_secs(2);
+    let stage = Stage::with(SocketOptions::new().idle_timeout(idle_timeout));
+    let connect = || Connect::new(&stage.endpoint, "/socket").params(json!({"user_id": 1}));
+    let check = async |connect: Connect<_>, is_alive: bool| {
+        let client = connect.open().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let idle = Some(Close::new(1001, "idle")).filter(|_| !is_alive);
+        assert_eq!(client.closed().await, idle);
+    };
+    check(connect(), true).await;
+    check(connect().silent(), false).await;
+    check(connect().heartbeat_interval(Duration::from_secs(1)), true).await;
+    check(connect().heartbeat_interval(Duration::from_secs(10)), false).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_no_client_would_send_can_be_sent() {
     let stage = Stage::new();
     for (text, code) in [("{}", 1007), ("[1,2]", 1007), ("", 1007)] {
