@@ -87,7 +87,7 @@ const PAGE: &str = r#"<!doctype html>
 <meta charset="utf-8"><title>Chat</title>
 <p id="here"></p>
 <ol id="said"></ol>
-<form><input id="text" autofocus autocomplete="off"><button>Say</button></form>
+<form><input id="text" required autofocus autocomplete="off"><button>Say</button></form>
 <script type="module">
   import { Presence, Socket } from "/bennu.mjs"
 
