@@ -82,7 +82,7 @@ async function pageAnswers() {
 
 function refused() {
   hangUp();
-  view.askName(me, "The server refused the connection with this name. A name has 1 to 20 characters.");
+  view.askName(me, "The server refused the connection with this name. A name has 1 to 20 characters, and all can be seen.");
 }
 
 function hangUp() {

@@ -105,6 +105,10 @@ impl Socket for Person {
         if name.is_empty() || name.chars().count() > NAME_CHARS_MAX {
             return Err(refuse("a name has 1 to 20 characters"));
         }
+        // The page takes its name for what was typed, so nothing is left out of it here.
+        if name.chars().any(names::is_unseen) {
+            return Err(refuse("a name has characters that can be seen"));
+        }
         Ok(Self {
             name: name.to_owned(),
             rooms: rooms.clone(),

@@ -36,6 +36,7 @@ async fn a_person_has_a_name() {
     for params in [
         json!({}),
         json!({"name": " "}),
+        json!({"name": "A\u{202e}da"}),
         json!({"name": "x".repeat(21)}),
         json!({"name": ["x"]}),
     ] {

@@ -1,7 +1,7 @@
 // The list of topics, as it changes.
 
 import { isOnline, me, open, prefix } from "./link.js";
-import { $, avatar, counted, element, say, time, why } from "./view.js";
+import { $, avatar, counted, element, keepDraft, say, time, why } from "./view.js";
 
 const topics = new Map();
 let channel;
@@ -59,13 +59,18 @@ function join(socket) {
   });
 }
 
+const saveDraft = keepDraft($("title"), "discuss:draft");
 $("new-topic").addEventListener("submit", (event) => {
   event.preventDefault();
   say($("title-error"), "");
   const create = { title: $("title").value, members_only: $("members-only").checked };
   channel
     .push("create", create)
-    .receive("ok", ({ id }) => location.assign(`${prefix}/topics/${id}`))
+    .receive("ok", ({ id }) => {
+      $("title").value = "";
+      saveDraft();
+      location.assign(`${prefix}/topics/${id}`);
+    })
     .receive("error", (refused) => say($("title-error"), why(refused, { title: "A title" })))
     .receive("timeout", () => say($("title-error"), "The server doesn’t answer. Look whether the topic is there."));
 });

@@ -3,7 +3,7 @@
 import { Presence } from "./bennu.mjs";
 import { askName, isOnline, me, open } from "./link.js";
 import { Thread } from "./thread.js";
-import { $, avatar, counted, element, say, time, why } from "./view.js";
+import { $, avatar, counted, element, keepDraft, say, time, why } from "./view.js";
 
 /** What the server takes; it is the judge, the page only counts. */
 const CONTENT_CHARACTERS_MAX = 2_000;
@@ -13,6 +13,8 @@ const NEAR_END_PX = 120;
 const FIELDS = { content: "A comment", title: "A title", id: "Its id" };
 
 const id = location.pathname.split("/").at(-1);
+/** Signing in again loads the page anew, and shall cost nobody what they were about to say. */
+const saveDraft = keepDraft($("content"), `discuss:draft:${id}`);
 let topic;
 let own = false;
 /** Why the topic is closed to us, once it is. */
@@ -199,6 +201,7 @@ function failure(client_id, content, reason) {
   change.addEventListener("click", () => {
     thread.confirm(client_id);
     $("content").value = content;
+    saveDraft();
     count();
     show();
     $("content").focus();
@@ -245,6 +248,7 @@ $("composer").addEventListener("submit", (event) => {
   say($("content-error"), content === "" ? "A comment is required." : "");
   if (content === "") return;
   $("content").value = "";
+  saveDraft();
   count();
   thread.write(me.user, content);
   deliver();
@@ -273,5 +277,6 @@ $("delete").addEventListener("click", () => {
   channel.push("delete", {}).receive("error", (refused) => say($("edit-error"), why(refused)));
 });
 
+count();
 join(await open(show));
 show();

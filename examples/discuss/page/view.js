@@ -45,6 +45,25 @@ export function counted(count, word) {
   return `${count} ${word}${count === 1 ? "" : "s"}`;
 }
 
+/** Keeps what is written in a field over a reload of the page, in this tab. Returns what to call when a script changes it. */
+export function keepDraft(field, key) {
+  const save = () => {
+    try {
+      if (field.value) sessionStorage.setItem(key, field.value);
+      else sessionStorage.removeItem(key);
+    } catch {
+      // Full or forbidden: it is kept as long as the page is.
+    }
+  };
+  try {
+    field.value = sessionStorage.getItem(key) ?? "";
+  } catch {
+    // There was none.
+  }
+  field.addEventListener("input", save);
+  return save;
+}
+
 /** Why the server refused something, in words: errors by field, or a reason. */
 export function why({ errors, reason }, names = {}) {
   if (!errors) return `${reason ?? "the server gave no reason"}.`;

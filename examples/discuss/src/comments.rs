@@ -109,7 +109,8 @@ impl Channel for Comments {
             } => {
                 let owner = owner(&topic, cx)?;
                 let title = form::title(&title).map_err(refuse)?;
-                let edited = cx.app().db.edit_topic(topic.id, owner.id, &title, members_only);
+                let db = &cx.app().db;
+                let edited = db.edit_topic(topic.id, owner.id, &title, members_only);
                 if !edited.await? {
                     return Err(refuse("the topic is gone"));
                 }
@@ -190,12 +191,7 @@ impl Comments {
 }
 
 /// Stores a comment and tells everybody, once.
-async fn store(
-    db: Db,
-    broadcaster: Broadcaster,
-    topic: Topic,
-    new: NewComment,
-) -> Result<Added> {
+async fn store(db: Db, broadcaster: Broadcaster, topic: Topic, new: NewComment) -> Result<Added> {
     let added = db.add_comment(&new, now()).await?;
     if let Added::Stored(comment) = &added {
         broadcaster.broadcast(topic, "new_comment", &wire::Comment::from(comment));

@@ -32,7 +32,8 @@ impl Errors {
     /// Judges a text of up to so many characters, without the space around it.
     fn text(&mut self, field: &'static str, text: &str, chars_max: usize, lines: bool) -> String {
         let text = text.trim();
-        if text.is_empty() {
+        let is_blank = |it: char| it.is_whitespace() || names::is_unseen(it);
+        if text.chars().all(is_blank) {
             self.add(field, "is required");
         }
         if text.chars().count() > chars_max {
@@ -47,10 +48,10 @@ impl Errors {
     }
 }
 
-/// The name that a person signs in by.
+/// The name that a person signs in by. What nobody sees is left out, or one could look like another.
 pub(crate) fn name(name: &str) -> Result<String, Errors> {
     let mut errors = Errors::default();
-    let name = errors.text("name", name, NAME_CHARS_MAX, false);
+    let name = errors.text("name", &names::seen(name), NAME_CHARS_MAX, false);
     errors.or(name)
 }
 
@@ -115,6 +116,12 @@ mod tests {
             &json!({"title": ["has characters that can't be shown"]}),
         );
         check(name(""), &json!({"name": ["is required"]}));
+        check(name(" \u{200b}\u{3164}"), &json!({"name": ["is required"]}));
+        check(title("\u{2060}"), &json!({"title": ["is required"]}));
+        check(
+            comment(ID, "\u{200b}\n"),
+            &json!({"content": ["is required"]}),
+        );
         check(
             name(&"x".repeat(31)),
             &json!({"name": ["has at most 30 characters"]}),
@@ -124,6 +131,11 @@ mod tests {
     #[test]
     fn what_is_right_is_kept_without_the_space_around_it() {
         assert_eq!(name("  Ada Lovelace ").unwrap(), "Ada Lovelace");
+        assert_eq!(
+            name("A\u{202e}da  Love\u{200b}lace").unwrap(),
+            "Ada Lovelace"
+        );
+        assert_eq!(title("👩\u{200d}🚀").unwrap(), "👩\u{200d}🚀");
         let (id, content) = comment(&ID.to_uppercase(), " two\nlines\t🚀 ").unwrap();
         assert_eq!((id.as_str(), content.as_str()), (ID, "two\nlines\t🚀"));
         assert!(comment(ID, &"é".repeat(2_000)).is_ok());

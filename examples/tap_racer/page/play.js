@@ -190,13 +190,19 @@ $("door").addEventListener("submit", (event) => {
   event.preventDefault();
   enter($("name").value);
 });
-$("leave").addEventListener("click", () => {
-  const name = me?.name ?? "";
+/** The next who enters here is a new player. */
+function beNobody(name) {
   line?.hangUp();
   line = undefined;
   localStorage.removeItem(TOKEN);
   showState("idle");
   showDoor(name);
+}
+
+$("leave").addEventListener("click", () => beNobody(me?.name ?? ""));
+$("anew").addEventListener("click", () => {
+  localStorage.removeItem(NAME);
+  beNobody("");
 });
 $("here").addEventListener("click", () => enter(localStorage.getItem(NAME) ?? ""));
 $("try-now").addEventListener("click", () => line?.tryNow());

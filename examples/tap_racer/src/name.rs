@@ -14,9 +14,7 @@ impl Name {
         if typed.len() > 16 * 4 * CHARS_MAX {
             return Err("a name has at most 20 characters");
         }
-        let seen: String = typed.chars().filter(|it| !is_unseen(*it)).collect();
-        let words: Vec<&str> = seen.split_whitespace().collect();
-        let name = words.join(" ");
+        let name = names::seen(typed);
         match name.chars().count() {
             0 => Err("a name has at least one character"),
             1..=CHARS_MAX => Ok(Self(name)),
@@ -32,22 +30,6 @@ impl Name {
     pub(crate) fn key(&self) -> String {
         self.0.to_lowercase()
     }
-}
-
-/// Control characters, and those that join, direct or hide others: with them a name could look like another, or turn
-/// around what stands beside it.
-fn is_unseen(character: char) -> bool {
-    character.is_control() && !character.is_whitespace()
-        || matches!(
-            character,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
-                | '\u{180b}'..='\u{180f}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{fe00}'..='\u{fe0f}'
-                | '\u{e0000}'..='\u{e0fff}'
-        )
 }
 
 #[cfg(test)]

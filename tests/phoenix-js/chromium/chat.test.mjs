@@ -168,6 +168,8 @@ for (const [client, file] of Object.entries(clients)) {
       await ada.page.getByText("The server refused the connection").waitFor();
       await ada.call("   ");
       await ada.page.getByText("A name has at least one character").waitFor();
+      await ada.call("A\u202eda");
+      await ada.page.getByText("all can be seen").waitFor();
       await ada.call("Ada 🚀");
       await ada.isOnline();
       await ada.page.locator("#my-name").filter({ hasText: "Ada 🚀" }).waitFor();

@@ -246,7 +246,14 @@ describe("discuss", () => {
     await ada.page.getByLabel("Your name").fill("x".repeat(31));
     await ada.page.getByRole("button", { name: "Come in" }).click();
     await ada.page.getByText("A name has at most 30 characters.").waitFor();
-    await ada.page.getByLabel("Your name").fill("Ada");
+    await ada.page.getByLabel("Your name").fill("");
+    await ada.page.keyboard.insertText("x".repeat(20_000));
+    await ada.page.keyboard.press("Enter");
+    await ada.page.getByText("A name has at most 30 characters.").waitFor();
+    await ada.page.getByLabel("Your name").fill("\u200b\u3164");
+    await ada.page.getByRole("button", { name: "Come in" }).click();
+    await ada.page.getByText("A name is required.").waitFor();
+    await ada.page.getByLabel("Your name").fill("A\u202eda");
     await ada.page.getByRole("button", { name: "Come in" }).click();
     await ada.page.locator("#my-name").filter({ hasText: "Ada" }).waitFor({ state: "attached" });
     await ada.isOnline();
@@ -274,6 +281,7 @@ describe("discuss", () => {
     await ben.opens(topic);
     await ben.sees("shorter");
     assert.equal(await ben.page.locator("#owner").isVisible(), false);
+    await ben.page.getByLabel("Your comment").fill("half of what I was about to say");
     // Signing out in one page signs the others of this browser out.
     const other = await ben.context.newPage();
     await other.goto(server.http("/discuss/"));
@@ -284,7 +292,13 @@ describe("discuss", () => {
     await ben.page.getByLabel("Your name").fill("Ben");
     await ben.page.getByRole("button", { name: "Come in" }).click();
     await ben.isOnline();
+    assert.equal(await ben.page.getByLabel("Your comment").inputValue(), "half of what I was about to say");
     await ben.comments("back again");
+    // What was sent is no draft any more.
+    await ben.sees("back again");
+    await ben.page.reload();
+    await ben.isOnline();
+    assert.equal(await ben.page.getByLabel("Your comment").inputValue(), "");
     await ada.sees("back again");
     noFaults(ada, ben, guest);
   });

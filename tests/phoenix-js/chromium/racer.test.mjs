@@ -11,6 +11,11 @@ describe("racers", () => {
     await ada.says("A name has at least one character.");
     await ada.enter("A name longer than twenty characters");
     await ada.says("A name has at most 20 characters.");
+    // As much as would end the connection isn't taken into the field.
+    await ada.page.getByLabel("Your name").fill("");
+    await ada.page.keyboard.insertText("x".repeat(20_000));
+    await ada.page.keyboard.press("Enter");
+    await ada.says("A name has at most 20 characters.");
     await ada.enter("Ada 🚀");
     await ada.shows("lobby");
     const other = await Phone.arrive(t, server, "ADA 🚀");
@@ -41,6 +46,13 @@ describe("racers", () => {
     await screen.says("Nobody yet.");
     await ada.page.reload();
     await ada.says("The console sent you away.");
+    // Under another name they may try again.
+    await ada.page.getByRole("button", { name: "Come as somebody else" }).click();
+    await ada.shows("door");
+    await ada.enter("Grace");
+    await ada.shows("lobby");
+    await screen.seesPlayers("Grace");
+    await ada.page.getByRole("button", { name: "Leave the race" }).click();
     noFaults(screen, ada);
   });
 
