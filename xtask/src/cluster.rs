@@ -80,7 +80,7 @@ enum App {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bus {
+pub(crate) enum Bus {
     Redis,
     Nats,
 }
@@ -182,6 +182,20 @@ impl Front {
                 );
             }
         }
+    }
+}
+
+/// A bus for nodes that somebody else starts. It ends when this is dropped.
+pub(crate) struct BusAlone {
+    _parts: Parts,
+    pub(crate) url: String,
+}
+
+impl BusAlone {
+    pub(crate) fn start(kind: Bus, folder: &Path) -> Result<Self, String> {
+        let mut parts = Parts::default();
+        let [_, url] = bus(&mut parts, kind, folder)?;
+        Ok(Self { _parts: parts, url })
     }
 }
 

@@ -5,8 +5,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::cluster::{Bus, BusAlone};
 use crate::program::{Program, root, target};
 
 /// How long the application may take for an answer.
@@ -19,17 +20,20 @@ struct Kind {
     /// Whether clippy looks at it too: it checks all dependencies for that.
     lints: bool,
     options: &'static [&'static str],
+    /// What it reaches other nodes by, and the variable that says where.
+    bus: Option<(Bus, &'static str)>,
     /// What is added to it.
     added: &'static [&'static [&'static str]],
 }
 
-/// Long-polling, adding and a database are each in one of them; what else there is to choose is formatted and parsed by
+/// Long-polling, adding, a database and each bus are in one of them; what else there is to choose is formatted and parsed by
 /// the tests of `bennu-cli`.
 const KINDS: &[Kind] = &[
     Kind {
         name: "generated-plain",
         lints: true,
         options: &["--longpoll"],
+        bus: None,
         added: &[
             &["channel", "TapRace"],
             &["socket", "Admin"],
@@ -48,9 +52,32 @@ const KINDS: &[Kind] = &[
         name: "generated-sqlite",
         lints: false,
         options: &["--longpoll", "--database", "sqlite"],
+        bus: None,
+        added: &[],
+    },
+    Kind {
+        name: "generated-redis",
+        lints: true,
+        options: &["--longpoll", "--adapter", "redis"],
+        bus: Some((Bus::Redis, "REDIS_URL")),
+        added: &[],
+    },
+    Kind {
+        name: "generated-nats",
+        lints: true,
+        options: &["--adapter", "nats"],
+        bus: Some((Bus::Nats, "NATS_URL")),
         added: &[],
     },
 ];
+
+const ON_POSTGRES: Kind = Kind {
+    name: "generated-postgres",
+    lints: true,
+    options: &["--longpoll", "--database", "postgres"],
+    bus: None,
+    added: &[],
+};
 
 /// With a database that isn't there by itself: one is named in this variable, as a URL.
 const POSTGRES: &str = "BENNU_POSTGRES_URL";
@@ -60,81 +87,107 @@ pub(crate) fn run(all: bool) -> Result<(), String> {
     crate::test::build()?;
     let (first, others) = (KINDS.iter().take(1), KINDS.iter().skip(1));
     for kind in first.chain(others.filter(|_| all)) {
-        made(kind, None)?;
+        Made::new(kind, None)?.tried(kind)?;
     }
     if !all {
         return Ok(());
     }
     match std::env::var(POSTGRES) {
-        Ok(url) => {
-            let kind = Kind {
-                name: "generated-postgres",
-                lints: true,
-                options: &["--longpoll", "--database", "postgres"],
-                added: &[],
-            };
-            made(&kind, Some(url))
-        }
+        Ok(url) => Made::new(&ON_POSTGRES, Some(url))?.tried(&ON_POSTGRES),
         Err(_) => {
+            Made::new(&ON_POSTGRES, None)?;
             println!(
-                "skipped: an application on PostgreSQL; name a database in {POSTGRES} to have it tested"
+                "an application on PostgreSQL is compiled only; name a database in {POSTGRES} to have it tested"
             );
             Ok(())
         }
     }
 }
 
-/// Makes an application, tests it, starts it, and talks to it.
-fn made(kind: &Kind, database: Option<String>) -> Result<(), String> {
-    let scratch = Scratch::new(kind.name)?;
-    let (folder, repository) = (
-        scratch.0.join(kind.name),
-        root().to_string_lossy().into_owned(),
-    );
-    let bennu = target().join("debug/bennu").to_string_lossy().into_owned();
-    let path = folder.to_string_lossy().into_owned();
-    let new = [
-        "new",
-        kind.name,
-        "--path",
-        &path,
-        "--bennu-path",
-        &repository,
-    ];
-    Program::new(&bennu, &[&new[..], kind.options].concat()).run()?;
-    for added in kind.added {
-        Program::new(&bennu, &[&["gen", "--path", &path], *added].concat()).run()?;
-    }
-    // The versions that this workspace has, so that what it has compiled serves here too.
-    let lock = "Cargo.lock";
-    fs::copy(root().join(lock), folder.join(lock))
-        .map_err(|error| format!("failed to copy {lock}: {error}"))?;
-
-    let database = database.unwrap_or_else(|| format!("sqlite://{path}/test.sqlite3"));
-    // As the workspace has it.
-    let config = ["--config", "profile.dev.package.\"*\".debug=false"];
-    let cargo = |args: &[&str]| {
-        Program::cargo(&[&config, args].concat())
-            .within(&path)
-            .env("CARGO_TARGET_DIR", target())
-            .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
-            .env("DATABASE_URL", &database)
-            .run()
-    };
-    cargo(&["fmt", "--check"])?;
-    if kind.lints {
-        cargo(&["clippy", "--all-targets", "--", "-D", "warnings"])?;
-    }
-    cargo(&["test", "--quiet"])?;
-    cargo(&["build"])?;
-    let application =
-        Application::start(&target().join("debug").join(kind.name), &folder, &database)?;
-    talk(&application.address, &bennu)?;
-    application.end()
+/// An application that was made, and looked at by cargo.
+struct Made {
+    scratch: Scratch,
+    folder: PathBuf,
+    database: String,
 }
 
-/// Loads the page and what it imports, and joins with the page's token over both transports.
-fn talk(address: &str, bennu: &str) -> Result<(), String> {
+impl Made {
+    fn new(kind: &Kind, database: Option<String>) -> Result<Self, String> {
+        let scratch = Scratch::new(kind.name)?;
+        let (folder, repository) = (
+            scratch.0.join(kind.name),
+            root().to_string_lossy().into_owned(),
+        );
+        let bennu = bennu();
+        let path = folder.to_string_lossy().into_owned();
+        let new = [
+            "new",
+            kind.name,
+            "--path",
+            &path,
+            "--bennu-path",
+            &repository,
+        ];
+        Program::new(&bennu, &[&new[..], kind.options].concat()).run()?;
+        for added in kind.added {
+            Program::new(&bennu, &[&["gen", "--path", &path], *added].concat()).run()?;
+        }
+        // The versions that this workspace has, so that what it has compiled serves here too.
+        let lock = "Cargo.lock";
+        fs::copy(root().join(lock), folder.join(lock))
+            .map_err(|error| format!("failed to copy {lock}: {error}"))?;
+
+        let database = database.unwrap_or_else(|| format!("sqlite://{path}/test.sqlite3"));
+        let it = Self {
+            scratch,
+            folder,
+            database,
+        };
+        it.cargo(&["fmt", "--check"])?;
+        if kind.lints {
+            it.cargo(&["clippy", "--all-targets", "--", "-D", "warnings"])?;
+        }
+        Ok(it)
+    }
+
+    /// Tests it, starts it, and talks to it.
+    fn tried(self, kind: &Kind) -> Result<(), String> {
+        self.cargo(&["test", "--quiet"])?;
+        self.cargo(&["build"])?;
+        let mut variables = vec![("DATABASE_URL", self.database.clone())];
+        let bus = kind.bus.map(|(bus, variable)| {
+            Ok::<_, String>((BusAlone::start(bus, &self.scratch.0)?, variable))
+        });
+        let bus = bus.transpose()?;
+        if let Some((bus, variable)) = &bus {
+            variables.push((variable, bus.url.clone()));
+        }
+        let program = target().join("debug").join(kind.name);
+        let application = Application::start(&program, &self.folder, &variables)?;
+        talk(&application.address, kind.options.contains(&"--longpoll"))?;
+        application.end()
+    }
+
+    fn cargo(&self, args: &[&str]) -> Result<(), String> {
+        // As the workspace has it.
+        let config = ["--config", "profile.dev.package.\"*\".debug=false"];
+        Program::cargo(&[&config, args].concat())
+            .within(&self.folder.to_string_lossy())
+            .env("CARGO_TARGET_DIR", target())
+            .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
+            .env("DATABASE_URL", &self.database)
+            .run()
+    }
+}
+
+/// The command itself.
+fn bennu() -> String {
+    target().join("debug/bennu").to_string_lossy().into_owned()
+}
+
+/// Loads the page and what it imports, and joins with the page's token over each transport. With a bus, it is well when
+/// that is.
+fn talk(address: &str, longpoll: bool) -> Result<(), String> {
     let page = get(address, "/?name=ada")?;
     for (path, part) in [
         ("/socket.js", "new Socket(\"/socket\""),
@@ -143,9 +196,17 @@ fn talk(address: &str, bennu: &str) -> Result<(), String> {
         ("/bennu.mjs", "export"),
         ("/health", "\"status\":\"ok\""),
     ] {
-        let text = get(address, path)?;
-        if !text.contains(part) {
-            return Err(format!("{path} has no {part:?}: {text}"));
+        let deadline = Instant::now() + Duration::from_secs(ANSWER_SECONDS_MAX);
+        loop {
+            let text = get(address, path)?;
+            if text.contains(part) {
+                break;
+            }
+            // A node may still be looking for the others.
+            if path != "/health" || Instant::now() > deadline {
+                return Err(format!("{path} has no {part:?}: {text}"));
+            }
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
     let token = page.split("window.userToken = \"").nth(1);
@@ -161,13 +222,17 @@ fn talk(address: &str, bennu: &str) -> Result<(), String> {
         "--token",
         token,
     ];
-    for transport in [&[][..], &["--longpoll"]] {
-        let reply = Program::new(bennu, &[&push, transport].concat()).output()?;
+    let transports: &[&[&str]] = match longpoll {
+        true => &[&[], &["--longpoll"]],
+        false => &[&[]],
+    };
+    for transport in transports {
+        let reply = Program::new(&bennu(), &[&push[..], transport].concat()).output()?;
         if reply != "ok {}\n" {
             return Err(format!("a message was answered by {reply:?}"));
         }
     }
-    println!("{address}: the page is served, and messages are answered over both transports");
+    println!("{address}: the page is served, and messages are answered");
     Ok(())
 }
 
@@ -214,13 +279,13 @@ struct Application {
 }
 
 impl Application {
-    fn start(program: &Path, folder: &Path, database: &str) -> Result<Self, String> {
+    fn start(program: &Path, folder: &Path, variables: &[(&str, String)]) -> Result<Self, String> {
         let failed = |why: &str| format!("failed to start {}: {why}", program.display());
         let mut command = Command::new(program);
         command
             .current_dir(folder)
             .env("PORT", "0")
-            .env("DATABASE_URL", database);
+            .envs(variables.iter().map(|(name, value)| (name, value)));
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command
             .spawn()

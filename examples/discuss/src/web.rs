@@ -41,9 +41,15 @@ pub(crate) fn routes(prefix: &str, endpoint: Endpoint<App>, sessions: Sessions) 
         let text = text.replace(PREFIX, prefix);
         (format!("{prefix}{path}"), asset(content_type, text))
     };
+    let index = laid_out("Discuss", "index.js", include_str!("../page/index.html"));
+    let topic = laid_out(
+        "Topic · Discuss",
+        "topic.js",
+        include_str!("../page/topic.html"),
+    );
     let assets = [
-        page("/", HTML, include_str!("../page/index.html")),
-        page("/topics/{id}", HTML, include_str!("../page/topic.html")),
+        page("/", HTML, &index),
+        page("/topics/{id}", HTML, &topic),
         page(
             "/assets/discuss.css",
             CSS,
@@ -71,6 +77,14 @@ pub(crate) fn routes(prefix: &str, endpoint: Endpoint<App>, sessions: Sessions) 
         router = router.route(prefix, home);
     }
     router
+}
+
+/// A page: what both have around it, and its own.
+fn laid_out(title: &str, script: &str, main: &str) -> String {
+    include_str!("../page/layout.html")
+        .replace("{{title}}", title)
+        .replace("{{script}}", script)
+        .replace("{{main}}", main)
 }
 
 fn asset(content_type: &'static str, content: String) -> MethodRouter {
