@@ -66,7 +66,9 @@ impl Range {
         }
         // `Vec` would start with room for four and then double; most topics of a large server have one subscriber.
         if self.slots.len() == self.slots.capacity() {
-            self.slots.reserve_exact(1 + self.slots.len() / GROWTH);
+            let room = RANGE - self.slots.len();
+            self.slots
+                .reserve_exact(room.min(1 + self.slots.len() / GROWTH));
         }
         self.slots.push(taken);
         self.slots.len() - 1
