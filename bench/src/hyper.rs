@@ -13,7 +13,7 @@ use crate::{
     Result,
     control::{Application, listen},
     echo::DEPTHS,
-    frame::{TOPIC, echo_reply_text, join_reply_text},
+    frame::{ACCEPT, TOPIC, echo_reply_text, join_reply_text},
 };
 
 /// As many replies as one poll may ask for.
@@ -75,7 +75,7 @@ fn upgraded() -> Response<Full<Bytes>> {
     for (name, value) in [
         (header::CONNECTION, "upgrade"),
         (header::UPGRADE, "websocket"),
-        (header::SEC_WEBSOCKET_ACCEPT, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+        (header::SEC_WEBSOCKET_ACCEPT, ACCEPT),
     ] {
         response
             .headers_mut()
