@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bennu::{
     Channel, ConnectInfo, Context, Endpoint, Joined, Payload, RawContext, RawMessage, RawSocket,
-    Reply, Result, Routes, Socket, Topic, refuse,
+    Reply, Result, Routes, Socket, SocketOptions, Topic, refuse,
 };
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde::{Deserialize, Serialize};
@@ -149,9 +149,20 @@ pub(crate) async fn serve() -> SocketAddr {
 
 /// The same, with a count of what was pushed to rooms.
 pub(crate) async fn serve_counting() -> (SocketAddr, watch::Receiver<u64>) {
+    serve_with(SocketOptions::new()).await
+}
+
+/// The same for so many connections at a time; others are refused with 503.
+pub(crate) async fn serve_few(connections_max: usize) -> SocketAddr {
+    let options = SocketOptions::new().connections_max(connections_max);
+    serve_with(options).await.0
+}
+
+async fn serve_with(options: SocketOptions) -> (SocketAddr, watch::Receiver<u64>) {
     let pushes = Pushes::default();
     let count = pushes.0.subscribe();
     let endpoint = Endpoint::new(pushes)
+        .options(options)
         .socket::<User>("/socket")
         .raw_socket::<Babel>("/babel");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
