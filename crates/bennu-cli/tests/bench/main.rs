@@ -364,6 +364,22 @@ async fn a_scenario_that_measures_nothing_fails_the_run() {
     assert_eq!(json["scenarios"].as_array().unwrap().len(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scenario_that_fails_ends_the_run_with_what_was_measured_before_it() {
+    let (addr, mut pushes, serving) = server::serve_for_a_while().await;
+    let goes = async {
+        // Those who try whether it works are fewer.
+        pushes.wait_for(|it| *it > 20).await.unwrap();
+        serving.abort();
+    };
+    let words = ["error: fan-out failed: no connection came about"];
+    let args = ["--scenario", "echo,fan-out"];
+    let (json, ()) = tokio::join!(falls_short(addr, &args, &words), goes);
+    assert_eq!(json["scenarios"].as_array().unwrap().len(), 1);
+    assert!(number(&json, "/scenarios/0/received") > 0.0);
+    assert_eq!(json["interrupted"], true);
+}
+
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_prints_what_was_measured() {
