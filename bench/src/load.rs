@@ -63,7 +63,8 @@ impl Run {
         self.cpu_ns as f64 / self.messages as f64 / 1e3
     }
 
-    /// Cores that the other side kept busy: as many as it has threads, unless this client was too slow for it.
+    /// Cores that the other side kept busy: as many as it has threads, unless this client was too slow for it, or the machine
+    /// had something else to do.
     pub(crate) fn cores(self) -> f64 {
         self.cpu_ns as f64 / self.wall_ns as f64
     }

@@ -33,6 +33,7 @@ use std::{
     future::Future,
     net::SocketAddr,
     path::PathBuf,
+    process::ExitCode,
     sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
@@ -258,14 +259,22 @@ impl Plan {
     }
 }
 
-fn main() -> Result<()> {
+#[expect(clippy::print_stderr, reason = "one line says why it failed")]
+fn main() -> ExitCode {
     let mut options = Options::parse();
     let threads = options.plan.threads;
-    match options.part.take() {
+    let done = match options.part.take() {
         Some(Part::Child(child)) => be(&child, threads),
         Some(Part::BusChild(child)) => bus::be(child, threads),
         Some(part) => measure(&options.plan, &[part], &options),
         None => measure(&options.plan, &SCENARIOS, &options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -277,7 +286,7 @@ fn measure(plan: &Plan, parts: &[Part], options: &Options) -> Result<()> {
     if let ([part], 2..) = (parts, plan.threads)
         && let Some(why) = part.fixed_threads()
     {
-        return Err(format!("--threads does nothing for {part:?}: {why}").into());
+        return Err(format!("--threads does nothing here: {why}").into());
     }
     let start = Instant::now();
     let mut tables = Vec::new();
