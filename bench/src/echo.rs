@@ -27,6 +27,7 @@ pub(crate) const COLUMNS: [&str; 5] = [
 pub(crate) const RATE: usize = 0;
 pub(crate) const RATIO: usize = 1;
 pub(crate) const CPU_RATIO: usize = 3;
+pub(crate) const CORES: usize = 4;
 
 const CONNECTIONS: usize = 50;
 pub(crate) const DEPTHS: [usize; 2] = [1, 16];
