@@ -30,7 +30,7 @@ pub enum ConnectionError {
     },
     /// The server answered no heartbeat.
     HeartbeatTimeout,
-    /// The long-poll session is over: the server was restarted, or ended it.
+    /// The long-poll session is over, and the server didn't say why: it was restarted, or it's Phoenix.
     SessionGone,
     /// This side has ended it: [`Socket::disconnect`](crate::Socket::disconnect) was called, or the last handle dropped.
     Disconnected,

@@ -251,6 +251,9 @@ impl Serve {
             join_all(drains).await;
         };
         tokio::select! {
+            // The signal is listened for before the first client is let in: who starts a server and sees that it answers
+            // may ask it to end at once.
+            biased;
             () = ended => {}
             () = accept(&listener, &limits, &crowd, &http) => {}
         }

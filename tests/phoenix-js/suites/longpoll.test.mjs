@@ -80,6 +80,9 @@ for (const client of pollingClients) {
         await events.take(({ open }) => open);
         return;
       }
+      // Phoenix tells nobody why, so the official one can't be told.
+      const why = client.has.binaryMessages ? { close: 1001, reason: "disconnected" } : { close: 3410, reason: "session_gone" };
+      assert.deepEqual(await events.take(({ close }) => close), why);
       await rejoined(wire, "room:forced");
       a.channel.push("shout", { n: 1 });
       assert.deepEqual(await a.events.take(({ event }) => event === "shout"), { event: "shout", payload: { n: 1 } });
