@@ -285,7 +285,8 @@ async fn a_client_that_is_silent_is_given_up_by_the_second_check() {
     yield_now().await;
     assert!(!stage.is_alive(), "after the second check");
     assert_eq!(stage.post("a").await, Err(NotHandled::Gone));
-    assert_eq!(stage.poll().await, "204 ");
+    let told = r#"204  and {"code":1001,"reason":"idle"}"#;
+    assert_eq!(stage.poll().await, told);
 }
 
 #[tokio::test(start_paused = true)]

@@ -263,7 +263,11 @@ async fn what_ends_a_request_is_counted_by_why() {
     door.check_failures(&[("hung up", 1)]).await;
 
     home.endpoint.drain().await;
-    assert_eq!(door.post(&token, JOIN).await.1, json!({"status": 410}));
+    let (_, gone) = door.post(&token, JOIN).await;
+    assert_eq!(
+        (&gone["status"], &gone["close"]["code"]),
+        (&json!(410), &json!(1012))
+    );
     door.check_failures(&[("hung up", 1), ("gone", 1)]).await;
 
     home.endpoint.leave_cluster().await;
@@ -303,9 +307,15 @@ async fn answers_that_break_off_are_counted_by_why() {
         bytes: Bytes::from_static(b"[1]"),
     });
     check(&[Told::Messages(3), no_json], &[("late", 1), ("broken", 2)]).await;
+    // A space behind it: the answer would be no JSON.
+    let spaced = Told::Part(Part {
+        at: 0,
+        bytes: Bytes::from_static(b"[] "),
+    });
+    check(&[Told::Messages(3), spaced], &[("late", 1), ("broken", 3)]).await;
     check(
         &[Told::Messages(usize::MAX), part(0)],
-        &[("late", 1), ("broken", 2), ("too big", 1)],
+        &[("late", 1), ("broken", 3), ("too big", 1)],
     )
     .await;
 }
