@@ -116,9 +116,60 @@ pub(crate) fn check(
     (promises, wrong)
 }
 
+/// The number of limits in a page's tables, whose last column has the tests, and what is wrong with them.
+pub(crate) fn limits(
+    page: &str,
+    files: &[String],
+    read: impl Fn(&str) -> String,
+) -> (usize, Vec<String>) {
+    let mut wrong = Vec::new();
+    let mut limits = 0;
+    for line in page.lines() {
+        let inner = line.strip_prefix('|').and_then(|it| it.strip_suffix('|'));
+        let Some((limit, rest)) = inner.and_then(|it| it.split_once('|')) else {
+            continue;
+        };
+        let limit = limit.trim();
+        let tests = rest.rsplit('|').next().unwrap_or_default();
+        if limit == "Limit" || limit.starts_with("---") {
+            continue;
+        }
+        limits += 1;
+        let tests = named(tests);
+        if tests.is_empty() {
+            wrong.push(format!("no test meets {limit:?}"));
+        }
+        for (file, name) in tests {
+            if let Err(why) = find(file, name, files, &read) {
+                wrong.push(format!("{limit:?}: {why}"));
+            }
+        }
+    }
+    (limits, wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_has_a_test_that_meets_it() {
+        let files = ["b/joins.rs".to_owned()];
+        let read = |_: &str| "#[test]\nfn a_join() {}".to_owned();
+        let check = |row: &str, expected: &[&str]| {
+            let page = format!("Words.\n\n| Limit | Default | Test |\n|---|---|---|\n{row}\n");
+            let (count, wrong) = limits(&page, &files, read);
+            assert_eq!(count, 1, "{row}");
+            assert_eq!(wrong, expected, "{row}");
+        };
+        check("| `x::y` | 2 | `joins.rs::a_join` |", &[]);
+        check("| x | `joins.rs::a_join` | |", &["no test meets \"x\""]);
+        check("| x | 2 | `b/joins.rs` |", &["no test meets \"x\""]);
+        check(
+            "| x | 2 | `joins.rs::a_leave` |",
+            &["\"x\": b/joins.rs has no test \"a_leave\""],
+        );
+    }
 
     #[test]
     fn a_promise_has_a_test_that_is_there() {

@@ -6,6 +6,7 @@
     reason = "these commands talk to the person who runs them"
 )]
 
+mod abuse;
 mod autobahn;
 mod bench;
 mod clients;
