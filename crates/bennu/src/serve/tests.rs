@@ -453,3 +453,29 @@ async fn no_more_connections_wait_to_be_accepted_than_the_backlog() {
     assert!((4..=5).contains(&few), "{few}");
     assert_eq!(let_in(64).await, 32);
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_a_body_that_nobody_wants_so_much_is_read_for_so_long() {
+    let begin = async || {
+        let mut connection = Connection::new(&Limits::default());
+        let head = "POST /refuse HTTP/1.1\r\nhost: a\r\ncontent-length: 200000000\r\n\r\n";
+        connection.send(head).await;
+        assert_eq!(connection.status().await, "400");
+        connection
+    };
+    // One who sends as fast as it can.
+    let mut connection = begin().await;
+    let chunk = vec![b'x'; 100_000];
+    let mut sent = 0;
+    while connection.client.write_all(&chunk).await.is_ok() {
+        sent += chunk.len();
+    }
+    // What the connection in memory has room for was sent, too.
+    assert!((64_000_000..66_000_000).contains(&sent), "{sent}");
+    // One who stops.
+    let mut connection = begin().await;
+    let began = Instant::now();
+    connection.send("x").await;
+    assert_eq!(connection.status().await, "end");
+    assert_eq!(began.elapsed().as_secs(), 5);
+}
