@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -322,7 +323,25 @@ fn semver(published: &[String]) -> Result<(), String> {
         baseline,
         "--all-features",
     ];
-    Program::cargo(&[&args[..], &names].concat()).run()
+    let folder = target().join("semver");
+    forget(&folder)?;
+    Program::cargo(&[&args[..], &names].concat())
+        .env("CARGO_TARGET_DIR", folder)
+        .run()
+}
+
+/// Has our crates built anew. What is here and what it's compared with are described in the same file, one after the other: cargo
+/// would leave the one of the last run where it is.
+fn forget(folder: &Path) -> Result<(), String> {
+    let built = folder.join("debug/.fingerprint");
+    // Without the folder nothing has been built yet.
+    for entry in fs::read_dir(built).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("bennu") {
+            fs::remove_dir_all(entry.path())
+                .map_err(|error| format!("{} stays: {error}", entry.path().display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// `--package` and the name, of each.
