@@ -9,6 +9,7 @@ mod handshake;
 mod input;
 mod longpoll;
 mod mutate;
+mod parcel;
 mod replica;
 mod serializer;
 mod session;
@@ -86,6 +87,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "cluster",
         run: cluster::run,
+    },
+    Target {
+        name: "parcel",
+        run: parcel::run,
     },
     Target {
         name: "relay",
