@@ -17,15 +17,17 @@ pub(crate) const TITLES: [&str; 2] = [
     "Echo over TCP, two threads each, so that server and client share both cores",
 ];
 /// Of this table and of others that compare programs by turns.
-pub(crate) const COLUMNS: [&str; 4] = [
+pub(crate) const COLUMNS: [&str; 5] = [
     "a second",
     "Bennu's rate to it",
     "CPU us",
     "its CPU to Bennu's",
+    "cores busy",
 ];
 pub(crate) const RATE: usize = 0;
 pub(crate) const RATIO: usize = 1;
 pub(crate) const CPU_RATIO: usize = 3;
+pub(crate) const CORES: usize = 4;
 
 const CONNECTIONS: usize = 50;
 pub(crate) const DEPTHS: [usize; 2] = [1, 16];
@@ -86,7 +88,7 @@ fn table(plan: &Plan, title: &'static str, threads: usize, programs: &[Program])
 
 /// Medians of what the program at `at` did, and of how the first program compares within each turn: both ratios
 /// are 1 where Bennu is as good, and less where it isn't.
-pub(crate) fn figures(turns: &[Vec<Run>], at: usize) -> [Option<f64>; 4] {
+pub(crate) fn figures(turns: &[Vec<Run>], at: usize) -> [Option<f64>; 5] {
     let runs = || turns.iter().filter_map(|it| it.get(at));
     let pairs = || turns.iter().filter_map(|it| it.first()).zip(runs());
     [
@@ -94,5 +96,35 @@ pub(crate) fn figures(turns: &[Vec<Run>], at: usize) -> [Option<f64>; 4] {
         median(pairs().map(|(ours, it)| ours.rate() / it.rate())),
         median(runs().map(|it| it.cpu_us())),
         median(pairs().map(|(ours, it)| it.cpu_us() / ours.cpu_us())),
+        median(runs().map(|it| it.cores())),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_those_within_a_turn() {
+        let run = |messages, cpu_ns, wall_ns| Run {
+            messages,
+            cpu_ns,
+            wall_ns,
+        };
+        let turns = [
+            [run(100, 900_000, 1_000_000), run(200, 800_000, 1_000_000)],
+            [run(50, 900_000, 1_000_000), run(200, 400_000, 1_000_000)],
+            [run(50, 600_000, 1_000_000), run(50, 300_000, 1_000_000)],
+        ];
+        let turns = turns.map(Vec::from);
+        let check = |at: usize, expected: [f64; 5]| {
+            for (found, expected) in figures(&turns, at).into_iter().zip(expected) {
+                let found = found.unwrap();
+                assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+            }
+        };
+        check(0, [50_000.0, 1.0, 12.0, 1.0, 0.9]);
+        check(1, [200_000.0, 0.5, 4.0, 4.0 / 9.0, 0.4]);
+        assert_eq!(figures(&turns, 2), [None; 5]);
+    }
 }

@@ -37,6 +37,8 @@ pub(crate) enum Dialect {
 const HEAD: &str = "Host: localhost\r\nUser-Agent: bennu-bench\r\nConnection: Upgrade\r\n\
                     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+/// What a server makes of that key, by RFC 6455 section 1.3, where both are the example.
+pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 impl Dialect {
     pub(crate) fn upgrade(self, user: Option<usize>) -> Vec<u8> {

@@ -63,6 +63,12 @@ impl Run {
         self.cpu_ns as f64 / self.messages as f64 / 1e3
     }
 
+    /// Cores that the other side kept busy: as many as it has threads, unless this client was too slow for it, or the machine
+    /// had something else to do.
+    pub(crate) fn cores(self) -> f64 {
+        self.cpu_ns as f64 / self.wall_ns as f64
+    }
+
     /// Messages each second.
     pub(crate) fn rate(self) -> f64 {
         self.messages as f64 / self.wall_ns as f64 * 1e9

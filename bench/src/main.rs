@@ -33,6 +33,7 @@ use std::{
     future::Future,
     net::SocketAddr,
     path::PathBuf,
+    process::ExitCode,
     sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
@@ -88,7 +89,7 @@ struct Plan {
     /// A smoke run of some seconds: figures come out, but mean little.
     #[arg(long, global = true)]
     quick: bool,
-    /// Threads of the server, and of the floor.
+    /// Threads of servers and floors. Echo in memory has one and the bus has two, whatever is said here.
     #[arg(long, global = true, default_value_t = 1, value_parser = at_least_one())]
     threads: usize,
     /// How often server and floor take turns; medians are printed.
@@ -175,6 +176,15 @@ impl Part {
             Self::BusChild(_) | Self::Child(_) => return None,
         })
     }
+
+    /// Why `--threads` can change nothing here, where that is so.
+    const fn fixed_threads(&self) -> Option<&'static str> {
+        match self {
+            Self::Replay => Some("it has one connection, which is one task"),
+            Self::Bus | Self::PresenceNodes => Some("its nodes have two threads in each run"),
+            _ => None,
+        }
+    }
 }
 
 /// All scenarios, in the order of `docs/performance.md`.
@@ -249,14 +259,22 @@ impl Plan {
     }
 }
 
-fn main() -> Result<()> {
+#[expect(clippy::print_stderr, reason = "one line says why it failed")]
+fn main() -> ExitCode {
     let mut options = Options::parse();
     let threads = options.plan.threads;
-    match options.part.take() {
+    let done = match options.part.take() {
         Some(Part::Child(child)) => be(&child, threads),
         Some(Part::BusChild(child)) => bus::be(child, threads),
         Some(part) => measure(&options.plan, &[part], &options),
         None => measure(&options.plan, &SCENARIOS, &options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -264,6 +282,11 @@ fn main() -> Result<()> {
 fn measure(plan: &Plan, parts: &[Part], options: &Options) -> Result<()> {
     if options.write && parts.len() < SCENARIOS.len() {
         return Err("docs/performance.md is made from all scenarios".into());
+    }
+    if let ([part], 2..) = (parts, plan.threads)
+        && let Some(why) = part.fixed_threads()
+    {
+        return Err(format!("--threads does nothing here: {why}").into());
     }
     let start = Instant::now();
     let mut tables = Vec::new();
@@ -378,4 +401,24 @@ fn prepare() -> Result<()> {
 #[expect(clippy::print_stdout, reason = "the figures are the output")]
 fn print_line(line: &str) {
     println!("{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_do_nothing_is_refused() {
+        let check = |args: &str, word: &str| {
+            let args = ["bennu-bench"].into_iter().chain(args.split(' '));
+            let mut options = Options::try_parse_from(args).unwrap();
+            let part = options.part.take().unwrap();
+            let refused = measure(&options.plan, &[part], &options).unwrap_err();
+            assert!(refused.to_string().contains(word), "{refused}");
+        };
+        check("replay --threads 2", "one task");
+        check("--threads 4 bus", "two threads");
+        check("presence-nodes --threads 2", "two threads");
+        check("--write echo", "all scenarios");
+    }
 }

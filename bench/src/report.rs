@@ -8,7 +8,7 @@ use std::{fs, path::Path, time::Duration};
 
 use serde::Serialize;
 
-use crate::{Plan, Result, table::Table};
+use crate::{Plan, Result, echo, program::Program, table::Table};
 use page::Page;
 pub(crate) use targets::Target;
 
@@ -18,6 +18,8 @@ const PLOTS: &str = "docs";
 
 /// The load for each core beyond which others had the machine as well: a run alone keeps two processes busy.
 const BUSY: f64 = 1.5;
+/// A floor with one thread, and always something to answer, keeps its core busier than this unless others have it as well.
+const FLOOR_CORES_MIN: f64 = 0.9;
 
 /// One run.
 #[derive(Debug, Serialize)]
@@ -39,7 +41,7 @@ impl Report {
         Self {
             schema: 1,
             about,
-            machine: machine(),
+            machine: machine(is_starved(plan, &tables)),
             quick: plan.quick,
             threads: plan.threads,
             repeats: plan.repeats,
@@ -103,8 +105,17 @@ impl Report {
     }
 }
 
+/// Whether the floor of the echo didn't get the core that it could have used.
+fn is_starved(plan: &Plan, tables: &[Table]) -> bool {
+    let [echoes, _] = echo::TITLES;
+    let floor = echo::case(Program::Floor, echo::DEPTHS[0]);
+    let table = tables.iter().find(|it| it.title() == echoes);
+    let cores = table.and_then(|it| it.value(&floor, echo::CORES));
+    plan.threads == 1 && cores.is_some_and(|it| it < FLOOR_CORES_MIN)
+}
+
 /// What it ran on, and how busy that was.
-fn machine() -> String {
+fn machine(is_starved: bool) -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let model = read("/proc/cpuinfo")
@@ -119,10 +130,36 @@ fn machine() -> String {
         .split(' ')
         .nth(2)
         .map_or(0.0, |it| it.parse().unwrap_or(0.0));
-    let busy = if load > BUSY * cores as f64 {
+    let busy = if is_starved || load > BUSY * cores as f64 {
         " (**much else ran beside it: rates mean little, and CPU is what to look at**)"
     } else {
         ""
     };
     format!("{cores} cores of {model}, load over 15 minutes {load}{busy}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_floor_that_lacks_its_core_shows_that_others_had_it() {
+        let check = |threads, cores, expected| {
+            let plan = Plan {
+                quick: false,
+                threads,
+                repeats: 1,
+            };
+            let mut table = Table::new(echo::TITLES[0], &echo::COLUMNS);
+            let floor = echo::case(Program::Floor, echo::DEPTHS[0]);
+            table.row(floor, &[None, None, None, None, cores]);
+            assert_eq!(is_starved(&plan, &[table]), expected);
+        };
+        check(1, Some(0.98), false);
+        check(1, Some(0.27), true);
+        // Two threads share both cores with the load client.
+        check(2, Some(0.8), false);
+        check(1, None, false);
+        assert!(machine(true).contains("**much else ran beside it"));
+    }
 }

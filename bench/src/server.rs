@@ -1,8 +1,14 @@
 //! The server that is measured: an axum application on Bennu's public API. And the least that tokio costs.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    future::poll_fn,
+    mem::MaybeUninit,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{self, Poll, ready},
 };
 
 use bennu::{
@@ -10,7 +16,10 @@ use bennu::{
     Reply, Result, Routes, Socket, SocketOptions, Topic,
 };
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    net::TcpStream,
+};
 
 use crate::{
     control::{Application, listen},
@@ -202,31 +211,42 @@ pub(crate) async fn serve_bare() -> crate::Result<()> {
 }
 
 /// Answers each push with a reply, and knows no protocol.
-async fn echo(stream: TcpStream) -> crate::Result<()> {
+async fn echo(mut stream: TcpStream) -> crate::Result<()> {
     let mut partial = 0;
-    loop {
-        stream.readable().await?;
-        partial = answer(&stream, partial)?;
-    }
+    poll_fn(|cx| {
+        loop {
+            partial = ready!(poll_answer(&mut stream, partial, cx))?;
+        }
+    })
+    .await
 }
 
 /// Reads once, and answers the pushes that end in what came. How many bytes of a push are left over.
-fn answer(stream: &TcpStream, partial: usize) -> crate::Result<usize> {
+///
+/// It reads by `poll_read` as Bennu does, not by `try_read`: where less came than there was room for, that knows that the
+/// socket is empty, and asks the kernel no second time.
+fn poll_answer(
+    stream: &mut TcpStream,
+    partial: usize,
+    cx: &mut task::Context<'_>,
+) -> Poll<crate::Result<usize>> {
     thread_local! {
         static REPLIES: Vec<u8> = frame::Dialect::Channels.echo_reply().repeat(READ_BYTES / 64);
     }
-    let mut buffer = [0; READ_BYTES];
-    let read = match stream.try_read(&mut buffer) {
-        Ok(0) => return Err("the client left".into()),
-        Ok(read) => partial + read,
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(partial),
-        Err(error) => return Err(error.into()),
+    // On the stack and not in the task: an idle stream is measured, too.
+    let mut buffer = [const { MaybeUninit::uninit() }; READ_BYTES];
+    let mut buffer = ReadBuf::uninit(&mut buffer);
+    ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
+    let read = match buffer.filled().len() {
+        0 => return Poll::Ready(Err("the client left".into())),
+        read => partial + read,
     };
     let (push_bytes, reply_bytes) = (frame::ECHO_BYTES, frame::ECHO_REPLY_BYTES);
     let bytes = read / push_bytes * reply_bytes;
     let written = REPLIES.with(|it| stream.try_write(it.get(..bytes).unwrap_or_default()))?;
     if written < bytes {
-        return Err(format!("a socket took {written} of {bytes} bytes").into());
+        let why = format!("a socket took {written} of {bytes} bytes");
+        return Poll::Ready(Err(why.into()));
     }
-    Ok(read % push_bytes)
+    Poll::Ready(Ok(read % push_bytes))
 }

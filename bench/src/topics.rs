@@ -43,7 +43,9 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Table>> {
     for topics in TOPICS {
         let topics = plan.scaled(topics);
         plan.say(&format!("{topics} topics"));
-        let measured: Topics = child::outcome(&["subscriptions", &topics.to_string()])?;
+        let args = [topics, plan.threads].map(|it| it.to_string());
+        let [count, threads] = args.each_ref().map(String::as_str);
+        let measured: Topics = child::outcome(&["subscriptions", count, "--threads", threads])?;
         table.row(
             format!("{topics} topics"),
             &[

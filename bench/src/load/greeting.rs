@@ -4,8 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Result,
-    frame::{CROWD, Dialect, TOPIC, first_text, join_reply_text, join_text, masked, plain, topic},
+    frame::{
+        ACCEPT, CROWD, Dialect, TOPIC, first_text, join_reply_text, join_text, masked, plain, topic,
+    },
 };
+
+/// The head of a response that has no end in so many bytes is none.
+const HEAD_BYTES_MAX: usize = 4096;
 
 /// What clients do when they connect.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -40,6 +45,7 @@ pub(crate) struct Step {
 
 #[derive(Debug)]
 pub(crate) enum Awaits {
+    /// The head of a response that upgrades to a WebSocket, and proves that the key was read.
     Upgraded,
     /// A text frame that begins so.
     Frame(&'static str),
@@ -86,10 +92,11 @@ impl Awaits {
     /// How many of the bytes that came are what is awaited; `None` while it isn't complete.
     pub(crate) fn met(&self, came: &[u8]) -> Result<Option<usize>> {
         let met = match self {
-            Self::Upgraded => {
-                let end = came.windows(4).position(|it| it == b"\r\n\r\n");
-                end.map(|it| (it + 4, came.starts_with(b"HTTP/1.1 101 ")))
-            }
+            Self::Upgraded => match came.windows(4).position(|it| it == b"\r\n\r\n") {
+                Some(end) => Some((end + 4, came.get(..end).is_some_and(upgrades))),
+                None if came.len() > HEAD_BYTES_MAX => Some((0, false)),
+                None => None,
+            },
             Self::Frame(start) => first_text(came)?
                 .map(|(text, rest)| (came.len() - rest.len(), text.starts_with(start))),
             Self::Exactly(expected) => came
@@ -107,24 +114,78 @@ impl Awaits {
     }
 }
 
+/// Whether a head is what RFC 6455 section 4.1 asks of a server's.
+fn upgrades(head: &[u8]) -> bool {
+    let mut lines = head.split(|it| *it == b'\n').map(<[u8]>::trim_ascii_end);
+    let is_101 = lines
+        .next()
+        .is_some_and(|it| it.starts_with(b"HTTP/1.1 101 "));
+    let (mut connection, mut upgrade, mut accept) = (false, false, 0);
+    for line in lines {
+        let Some(colon) = line.iter().position(|it| *it == b':') else {
+            return false;
+        };
+        let (name, value) = line.split_at(colon);
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        if name.eq_ignore_ascii_case(b"connection") {
+            let mut tokens = value.split(|it| *it == b',').map(<[u8]>::trim_ascii);
+            connection |= tokens.any(|it| it.eq_ignore_ascii_case(b"upgrade"));
+        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            upgrade |= value.eq_ignore_ascii_case(b"websocket");
+        } else if name.eq_ignore_ascii_case(b"sec-websocket-accept") {
+            if value != ACCEPT.as_bytes() {
+                return false;
+            }
+            accept += 1;
+        }
+    }
+    is_101 && connection && upgrade && accept == 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_handshake_is_answered_as_the_rfc_asks() {
+        let right = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\
+             Sec-WebSocket-Accept: {ACCEPT}\r\nx: y\r\n\r\n"
+        );
+        let met = |came: &str| Awaits::Upgraded.met(came.as_bytes());
+        for end in 0..right.len() {
+            assert_eq!(met(&right[..end]).unwrap(), None, "{end}");
+        }
+        let frame = format!("{right}\u{1}");
+        assert_eq!(met(&frame).unwrap(), Some(right.len()));
+        let wrong = |from: &str, to: &str| {
+            let came = right.replacen(from, to, 1);
+            assert_ne!(came, right);
+            assert!(met(&came).is_err(), "{came}");
+        };
+        wrong("101 Switching Protocols", "403 Forbidden");
+        wrong("HTTP/1.1", "HTTP/1.0");
+        wrong("HTTP/1.1 101 Switching Protocols\r\n", "");
+        wrong("Accept: s3pP", "Accept: S3pP");
+        wrong("+xOo=\r\n", "+xOo=, x\r\n");
+        wrong("Sec-WebSocket-Accept", "Sec-WebSocket-Key");
+        wrong("x: y", &format!("sec-websocket-accept: {ACCEPT}"));
+        wrong("Upgrade: WebSocket", "Upgrade: h2c");
+        wrong("keep-alive, Upgrade", "keep-alive");
+        wrong("x: y", "x y");
+        wrong("\r\n\r\n", &"y".repeat(HEAD_BYTES_MAX));
+    }
 
     #[test]
     fn what_is_awaited_is_met_by_its_last_byte() {
         let check = |awaits: &Awaits, came: &[u8], expected: Option<usize>| {
             assert_eq!(awaits.met(came).unwrap(), expected);
         };
-        let response = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
-        check(&Awaits::Upgraded, &response[..35], None);
-        check(&Awaits::Upgraded, response, Some(36));
         check(&Awaits::Frame("40{"), &plain("40{}"), Some(6));
         check(&Awaits::Exactly(vec![1, 2]), &[1], None);
         check(&Awaits::Exactly(vec![1, 2]), &[1, 2, 3], Some(2));
         for (awaits, came) in [
-            (Awaits::Upgraded, &b"HTTP/1.1 403 Forbidden\r\n\r\n"[..]),
-            (Awaits::Frame("40{"), &plain("44{}")),
+            (Awaits::Frame("40{"), &plain("44{}")[..]),
             (Awaits::Exactly(vec![1, 2]), &[1, 3]),
         ] {
             assert!(awaits.met(came).is_err());

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{Router, serve::ListenerExt};
-use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use socketioxide::{
     SocketIo,
     extract::{AckSender, Data, SocketRef},
@@ -20,10 +20,9 @@ use crate::{
 /// Long enough that no ping comes between what is measured: Bennu's clients send heartbeats, here the server would.
 const PING_INTERVAL: Duration = Duration::from_secs(3600);
 
-#[derive(Serialize, Deserialize)]
-struct Echo {
-    body: String,
-}
+/// What a client pushes comes back to it as it came: passed on, not read and written anew. It is a tuple, since an event's
+/// arguments are one, and text that isn't looked at is else taken for all of them together with the event's name.
+type Arguments = (Box<RawValue>,);
 
 #[derive(Clone)]
 struct Rooms(SocketIo);
@@ -64,8 +63,11 @@ async fn prepare(socket: SocketRef) -> Result<(), Infallible> {
             let _ = ack.send("ok");
         },
     );
-    socket.on("echo", async |Data(echo): Data<Echo>, ack: AckSender| {
-        let _ = ack.send(&echo);
-    });
+    socket.on(
+        "echo",
+        async |Data((payload,)): Data<Arguments>, ack: AckSender| {
+            let _ = ack.send(&payload);
+        },
+    );
     Ok(())
 }

@@ -98,8 +98,8 @@ async fn bench(options: &Options) -> Result {
         stop.send_replace(true);
         let _ = tokio::signal::ctrl_c().await;
     };
-    let outcome = tokio::select! {
-        outcome = measure(options, stopped) => outcome?,
+    let (outcome, failure) = tokio::select! {
+        measured = measure(options, stopped) => measured?,
         () = twice => return Err(Failure::new("interrupted twice: nothing was kept")),
     };
     // What was measured is printed whatever becomes of it.
@@ -117,9 +117,13 @@ async fn bench(options: &Options) -> Result {
     match std::io::stdout().write_all(text.as_bytes()) {
         // Whoever reads it has read enough.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(format!("failed to print: {error}")))
+            return Err(Failure::new(format!("failed to print: {error}")));
         }
-        _ => reported,
+        _ => reported?,
+    }
+    match failure.or_else(|| outcome.shortfall().map(Failure::new)) {
+        Some(failure) => Err(failure),
+        None => Ok(()),
     }
 }
 
@@ -130,8 +134,11 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     ))
 }
 
-/// Runs all scenarios, or as many as there is time for.
-async fn measure(options: &Options, stopped: watch::Receiver<bool>) -> Result<Outcome> {
+/// Runs all scenarios, or as many as there is time for. Where one fails, what was measured before it, and why it did.
+async fn measure(
+    options: &Options,
+    stopped: watch::Receiver<bool>,
+) -> Result<(Outcome, Option<Failure>)> {
     let process = options.pid.map(Process::new).transpose()?;
     let plan = Arc::new(options.plan().await?);
     let mut courses = Vec::new();
@@ -172,6 +179,7 @@ async fn measure(options: &Options, stopped: watch::Receiver<bool>) -> Result<Ou
     for course in &courses {
         run.probe(course, stopped.clone()).await?;
     }
+    let mut failed = None;
     for course in courses {
         if run.crew.is_stopped() {
             break;
@@ -181,8 +189,7 @@ async fn measure(options: &Options, stopped: watch::Receiver<bool>) -> Result<Ou
             Ok(row) => outcome.scenarios.push(row),
             // What was measured before it shall not be lost with it.
             Err(failure) if !outcome.scenarios.is_empty() => {
-                progress.end();
-                warn(&format!("{name} failed: {failure}"));
+                failed = Some(Failure::new(format!("{name} failed: {failure}")));
                 outcome.interrupted = true;
                 break;
             }
@@ -191,12 +198,7 @@ async fn measure(options: &Options, stopped: watch::Receiver<bool>) -> Result<Ou
     }
     progress.end();
     outcome.interrupted |= *stopped.borrow();
-    Ok(outcome)
-}
-
-#[expect(clippy::print_stderr, reason = "the figures go to standard output")]
-fn warn(line: &str) {
-    eprintln!("warning: {line}");
+    Ok((outcome, failed))
 }
 
 /// Figures of an earlier run.

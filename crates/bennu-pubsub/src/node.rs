@@ -2,7 +2,7 @@
 //!
 //! The lock around the subscribers is what gives a topic its one order: a broadcast is delivered to everyone under
 //! it. Holding it for a million deliveries would stop everyone who joins or broadcasts meanwhile, so the
-//! subscribers stand in [ranges](crate::range) of at most [`RANGE`]. Past one range a broadcast goes into a
+//! subscribers stand in [ranges](crate::range) of at most [`RANGE`]. Past [`RANGES_AT_ONCE`] a broadcast goes into a
 //! backlog, each range knows how much of that it has heard, and a task serves a range at a time, letting go of the
 //! lock and yielding in between. The broadcaster's own range is brought up to date at once: what it broadcasts
 //! stands in its own outbox before whatever it sends next.
@@ -18,9 +18,11 @@ use crate::{
 
 /// Broadcasts that may wait for ranges to be served. The broadcaster that exceeds it serves the oldest itself.
 const BACKLOG_MESSAGES_MAX: usize = 16;
+/// A topic of no more ranges than this delivers to all of them under one hold of its lock.
+const RANGES_AT_ONCE: usize = if cfg!(shuttle) { 1 } else { 8 };
 /// A range hears of what waits as much as makes so many deliveries, or a single broadcast where that makes more: the lock is
 /// held meanwhile.
-const DELIVERIES_AT_ONCE: usize = 4 * RANGE;
+const DELIVERIES_AT_ONCE: usize = 4 * RANGES_AT_ONCE * RANGE;
 
 /// A slot's number is its range's number times [`RANGE`], and its place in there.
 #[derive(Default)]
@@ -37,6 +39,8 @@ struct Rest {
     roomy: Vec<usize>,
     /// What some range hasn't heard yet, oldest first.
     backlog: VecDeque<Arc<Broadcast>>,
+    /// All ranges before this one have heard the oldest.
+    served: usize,
     /// Deliveries since it began.
     delivered: usize,
 }
@@ -103,13 +107,20 @@ impl Subscribers {
         broadcast: &Arc<Broadcast>,
         origin: Option<Origin>,
     ) -> Progress {
+        let skipped = origin.filter(|it| !it.echo).map(|it| it.slot as usize);
         let Some(rest) = &mut self.rest else {
-            return Progress::Delivered(self.first.deliver(
-                std::slice::from_ref(broadcast),
-                origin.filter(|it| !it.echo).map(|it| it.slot as usize),
-            ));
+            let delivered = self.first.deliver(std::slice::from_ref(broadcast), skipped);
+            return Progress::Delivered(delivered);
         };
         let idle = rest.backlog.is_empty();
+        if idle && rest.ranges.len() < RANGES_AT_ONCE {
+            let ranges = std::iter::once(&self.first).chain(&rest.ranges);
+            let delivered = ranges.zip((0..).step_by(RANGE)).map(|(range, first)| {
+                let skipped = skipped.and_then(|it| it.checked_sub(first));
+                range.deliver(std::slice::from_ref(broadcast), skipped)
+            });
+            return Progress::Delivered(delivered.sum());
+        }
         rest.backlog.push_back(broadcast.clone());
         let over = rest.backlog.len().saturating_sub(BACKLOG_MESSAGES_MAX);
         if let Some(origin) = origin {
@@ -147,8 +158,10 @@ impl Subscribers {
         if rest.backlog.is_empty() {
             return true;
         }
-        let mut ranges = std::iter::once(&mut self.first).chain(&mut rest.ranges);
-        if let Some(range) = ranges.find(|it| it.heard == 0) {
+        let ranges = std::iter::once(&mut self.first).chain(&mut rest.ranges);
+        let mut unserved = ranges.enumerate().skip(rest.served);
+        if let Some((number, range)) = unserved.find(|(_, it)| it.heard == 0) {
+            rest.served = number + 1;
             let count = range.broadcasts_in(DELIVERIES_AT_ONCE);
             let waiting = rest.backlog.make_contiguous();
             let heard = waiting.get(..count).unwrap_or(waiting);
@@ -157,6 +170,7 @@ impl Subscribers {
             return false;
         }
         rest.backlog.pop_front();
+        rest.served = 0;
         for range in std::iter::once(&mut self.first).chain(&mut rest.ranges) {
             range.heard -= 1;
         }

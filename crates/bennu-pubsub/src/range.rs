@@ -6,8 +6,9 @@ use bennu_wire::Broadcast;
 
 use crate::Subscriber;
 
-/// The most subscribers in a range.
-pub(crate) const RANGE: usize = if cfg!(shuttle) { 2 } else { 2048 };
+/// The most subscribers in a range: as many tasks as a thread of tokio's holds ready for itself, and few enough that what a
+/// delivery fetched from memory is still in the cache when the subscriber's task runs.
+pub(crate) const RANGE: usize = if cfg!(shuttle) { 2 } else { 256 };
 
 /// The slots grow by a fourth.
 const GROWTH: usize = 4;
@@ -65,7 +66,9 @@ impl Range {
         }
         // `Vec` would start with room for four and then double; most topics of a large server have one subscriber.
         if self.slots.len() == self.slots.capacity() {
-            self.slots.reserve_exact(1 + self.slots.len() / GROWTH);
+            let room = RANGE - self.slots.len();
+            self.slots
+                .reserve_exact(room.min(1 + self.slots.len() / GROWTH));
         }
         self.slots.push(taken);
         self.slots.len() - 1

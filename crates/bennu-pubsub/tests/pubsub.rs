@@ -234,6 +234,22 @@ fn outside_a_runtime_a_large_topic_is_served_before_the_call_returns() {
 }
 
 #[tokio::test]
+async fn all_of_a_topic_of_some_hundreds_hear_it_before_the_call_returns_but_its_sender() {
+    let pubsub = PubSub::new();
+    let crowd: Vec<_> = (0..2_000)
+        .map(|key| subscribed(&pubsub, "a", key))
+        .collect();
+    for sender in [0, 255, 256, 1_999] {
+        crowd[sender].1.broadcast_from(&broadcast("a", "x"));
+        for (at, (notebook, _)) in crowd.iter().enumerate() {
+            let expected = usize::from(at != sender);
+            assert_eq!(notebook.take().len(), expected, "{at} of {sender}");
+        }
+    }
+    assert_eq!(pubsub.stats().deliveries, 4 * 1_999);
+}
+
+#[tokio::test]
 async fn every_delivery_is_counted_once_in_small_topics_and_in_large_ones() {
     let pubsub = PubSub::new();
     let counts = |pubsub: &PubSub| (pubsub.stats().broadcasts, pubsub.stats().deliveries);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::format::{count, plural};
 use super::measure::Histogram;
 use super::plan::PushRate;
 use super::scenario::Scenario;
@@ -69,6 +70,9 @@ pub(crate) struct Row {
     pub(crate) expected: u64,
     pub(crate) errors: u64,
     pub(crate) skipped: u64,
+    /// Connections that never came about, that ended by themselves, or that were cut and didn't come back.
+    #[serde(default)]
+    pub(crate) lost_connections: u64,
     pub(crate) sent_rate: f64,
     pub(crate) received_rate: f64,
     /// What was timed, by name: connect, join, latency, service, lag, heartbeat, state.
@@ -132,7 +136,48 @@ pub(crate) struct Point {
     pub(crate) max_us: f64,
 }
 
+impl Outcome {
+    /// In one line, why these figures aren't those of what was asked for.
+    pub(crate) fn shortfall(&self) -> Option<String> {
+        let is_empty = |row: &&Row| row.is_empty();
+        // Who ends a run early may have been too early for some of it, but not for all.
+        let nothing = match self.interrupted {
+            true if self.scenarios.iter().any(|row| !row.is_empty()) => None,
+            true => return Some("interrupted before anything was measured".to_owned()),
+            false => self.scenarios.iter().find(is_empty),
+        };
+        let lost = self.scenarios.iter().filter(|it| it.lost_connections > 0);
+        let mut lines: Vec<String> = lost
+            .map(|row| {
+                let (name, lost) = (row.scenario.name(), count(row.lost_connections));
+                let of = plural(self.settings.connections, "connection", "connections");
+                let mut causes: Vec<_> = row.causes.iter().collect();
+                causes.sort_by_key(|it| std::cmp::Reverse(*it.1));
+                let why = causes
+                    .first()
+                    .map(|it| format!(", mostly because {}", it.0));
+                format!("{name} lost {lost} of {of}{}", why.unwrap_or_default())
+            })
+            .collect();
+        if let Some(row) = nothing {
+            let (sent, received) = row.scenario.units();
+            let (name, n) = (row.scenario.name(), count(row.sent));
+            lines.push(format!(
+                "{name} measured nothing: {n} {sent} and no {received} in the measured time"
+            ));
+        }
+        (!lines.is_empty()).then(|| lines.join("; "))
+    }
+}
+
 impl Row {
+    /// Whether nothing came that could be measured. Who is idle, and has no heartbeat due meanwhile, is measured by being
+    /// there.
+    const fn is_empty(&self) -> bool {
+        let is_quiet = matches!(self.scenario, Scenario::Idle) && self.expected == 0;
+        self.received == 0 && !(is_quiet && self.measured_s > 0.0)
+    }
+
     pub(crate) fn times(&self, name: &str) -> Option<&Times> {
         self.times.get(name)
     }
@@ -182,5 +227,60 @@ mod tests {
         assert!((0.998..0.9991).contains(&last.0), "{last:?}");
         assert!(times.curve.is_sorted());
         assert_eq!(times.curve[0].0, 0.0);
+    }
+
+    fn row(scenario: Scenario, received: u64, lost_connections: u64) -> Row {
+        let json = serde_json::json!({
+            "scenario": scenario, "topics": 1, "push_rate": "max", "opened": 20, "failed": 0, "dropped": 0,
+            "joined": 20, "refused": 0, "connect_s": 1.0, "measured_from_s": 1.0, "measured_s": 1.0, "sent": 7,
+            "received": received, "expected": received, "errors": 0, "skipped": 0, "sent_rate": 0.0,
+            "received_rate": 0.0, "times": {}, "causes": {"rust": 1, "weather": 3}, "server": null, "course": [],
+        });
+        Row {
+            lost_connections,
+            // As an older version has written it, without that figure.
+            ..serde_json::from_value(json).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_run_falls_short_when_connections_are_lost_or_nothing_was_measured() {
+        let check = |interrupted, rows: &[Row], expected: Option<&str>| {
+            let outcome = Outcome {
+                schema: SCHEMA,
+                bennu: String::new(),
+                at: 0,
+                url: String::new(),
+                interrupted,
+                settings: serde_json::from_value(serde_json::json!({
+                    "connections": 2000, "processes": 1, "topics_per_connection": 1, "vsn": "2.0.0",
+                    "connect_rate": 1.0, "payload_bytes": 1, "depth": 1, "warmup_s": 0.0, "duration_s": 1.0,
+                    "heartbeat_s": 1.0, "cores": 1,
+                }))
+                .unwrap(),
+                scenarios: rows.to_vec(),
+            };
+            assert_eq!(outcome.shortfall().as_deref(), expected);
+        };
+        let (sound, silent) = (row(Scenario::FanOut, 9, 0), row(Scenario::Echo, 0, 0));
+        let (idle, lossy) = (row(Scenario::Idle, 0, 0), row(Scenario::Echo, 5, 1500));
+        let measured_nothing =
+            "echo measured nothing: 7 pushes and no replies in the measured time";
+        let lost = "echo lost 1,500 of 2,000 connections, mostly because weather";
+        check(false, &[sound.clone(), idle], None);
+        check(
+            false,
+            &[sound.clone(), silent.clone()],
+            Some(measured_nothing),
+        );
+        check(false, &[sound.clone(), lossy.clone()], Some(lost));
+        let both = format!("{lost}; {measured_nothing}");
+        check(false, &[lossy.clone(), silent.clone()], Some(&both));
+        check(true, &[sound, silent.clone()], None);
+        check(true, &[lossy], Some(lost));
+        for rows in [&[][..], &[silent]] {
+            let early = "interrupted before anything was measured";
+            check(true, rows, Some(early));
+        }
     }
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::client::probe;
 use super::clock::{now_ns, ns};
 use super::crew::Crew;
-use super::measure::{Measure, Tick, Timed};
+use super::measure::{Counts, Measure, Tick, Timed};
 use super::outcome::{Point, Row, Sample, Server, Times};
 use super::plan::{Course, Plan, Share, Window};
 use super::proc::{Process, Usage};
@@ -120,6 +120,7 @@ impl Run<'_> {
             connected_ns,
             window,
             measured_s: measured_ns as f64 / 1e9,
+            is_stopped: self.crew.is_stopped(),
         };
         Ok(row.row(&connected, &measure, ticks.finish(), &samples))
     }
@@ -152,6 +153,8 @@ struct Figures<'a> {
     connected_ns: u64,
     window: Window,
     measured_s: f64,
+    /// Whether it was ended early.
+    is_stopped: bool,
 }
 
 impl Figures<'_> {
@@ -196,6 +199,7 @@ impl Figures<'_> {
             expected: counts.expected,
             errors: counts.errors,
             skipped: counts.skipped,
+            lost_connections: self.lost_connections(first, counts),
             sent_rate: rate(counts.sent),
             received_rate,
             times,
@@ -203,6 +207,19 @@ impl Figures<'_> {
             server: self.server(samples, first.opened, received_rate),
             course,
         }
+    }
+
+    fn lost_connections(&self, first: Counts, then: Counts) -> u64 {
+        let since = match self.course.scenario {
+            // Tries to come back may fail, and who is cut in the end can't be back. One that ends before it's cut counts
+            // twice: as one that ended, and as one that didn't come back.
+            Scenario::ReconnectStorm if !self.is_stopped => then
+                .dropped
+                .max(then.expected.saturating_sub(then.received)),
+            Scenario::ReconnectStorm => then.dropped,
+            _ => then.dropped + then.failed,
+        };
+        first.failed + first.dropped + since
     }
 
     fn server(&self, samples: &[(u64, Usage)], opened: u64, received_rate: f64) -> Option<Server> {

@@ -302,22 +302,82 @@ async fn a_server_that_means_no_good_ends_a_run_in_bounded_time() {
     check(wrong, false, "sec-websocket-accept").await;
 }
 
+/// Runs with `--json`, expects that it ends with 1 and a line with these words, and returns the figures all the same.
+async fn falls_short(addr: SocketAddr, args: &[&str], words: &[&str]) -> Value {
+    let output = bench(addr, &[&SHORT, args, &["--json"]].concat()).await;
+    let line = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{line}");
+    assert_eq!(line.trim_end().lines().count(), 1, "{line}");
+    for word in words {
+        assert!(line.contains(word), "{word} in {line}");
+    }
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_end_early_are_counted_with_their_cause() {
+async fn connections_that_end_early_are_counted_with_their_cause_and_fail_the_run() {
     let addr = server::serve().await;
-    let timeout = ["--timeout", "400ms"];
     let args = ["--scenario", "echo", "--event", "trip"];
-    let json = figures(
-        addr,
-        &[args, [timeout[0], timeout[1], "--depth", "4"]].concat(),
-    )
-    .await;
+    let short = ["--timeout", "400ms", "--depth", "4"];
+    let words = ["error: echo lost 20 of 20 connections", "the channel ended"];
+    let json = falls_short(addr, &[args, short].concat(), &words).await;
     let row = &json["scenarios"][0];
     // Every connection is pushed to often enough to trip.
     assert_eq!(number(row, "/dropped"), 20.0, "{row}");
+    assert_eq!(number(row, "/lost_connections"), 20.0, "{row}");
     assert_eq!(row["causes"], serde_json::json!({"the channel ended": 20}));
     assert!(number(row, "/received") < number(row, "/expected"), "{row}");
     assert!(number(row, "/skipped") > 0.0, "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_never_come_about_fail_the_run() {
+    let addr = server::serve_few(15).await;
+    let words = ["error: echo lost ", " of 20 connections", "503"];
+    let json = falls_short(addr, &["--scenario", "echo"], &words).await;
+    let row = &json["scenarios"][0];
+    let (lost, joined) = (number(row, "/lost_connections"), number(row, "/joined"));
+    // The one that tried whether it works may still be leaving.
+    assert!(lost == 5.0 || lost == 6.0, "{row}");
+    assert_eq!(lost + joined, 20.0, "{row}");
+    assert!(number(row, "/received") > 0.0, "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scenario_that_measures_nothing_fails_the_run() {
+    let addr = server::serve().await;
+    // The next push would be due after the end.
+    let args = ["--scenario", "echo,idle", "--push-rate", "0.001"];
+    let words = ["error: echo measured nothing: 0 pushes and no replies"];
+    let url = format!("ws://{addr}/socket");
+    let short = ["-c", "5", "-d", "100ms", "--warmup", "50ms", "--json"];
+    let mut command = command(&[&[url.as_str()], &short[..], &args].concat());
+    let output = command.output().await.unwrap();
+    let line = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{line}");
+    for word in words {
+        assert!(line.contains(word), "{line}");
+    }
+    // Who is idle is measured by being there.
+    assert!(!line.contains("idle"), "{line}");
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["scenarios"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scenario_that_fails_ends_the_run_with_what_was_measured_before_it() {
+    let (addr, mut pushes, serving) = server::serve_for_a_while().await;
+    let goes = async {
+        // Those who try whether it works are fewer.
+        pushes.wait_for(|it| *it > 20).await.unwrap();
+        serving.abort();
+    };
+    let words = ["error: fan-out failed: no connection came about"];
+    let args = ["--scenario", "echo,fan-out"];
+    let (json, ()) = tokio::join!(falls_short(addr, &args, &words), goes);
+    assert_eq!(json["scenarios"].as_array().unwrap().len(), 1);
+    assert!(number(&json, "/scenarios/0/received") > 0.0);
+    assert_eq!(json["interrupted"], true);
 }
 
 #[cfg(unix)]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use bennu::{
     Channel, ConnectInfo, Context, Endpoint, Joined, Payload, RawContext, RawMessage, RawSocket,
-    Reply, Result, Routes, Socket, Topic, refuse,
+    Reply, Result, Routes, Socket, SocketOptions, Topic, refuse,
 };
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, crypto, pki_types::PrivateKeyDer};
 
@@ -149,15 +150,34 @@ pub(crate) async fn serve() -> SocketAddr {
 
 /// The same, with a count of what was pushed to rooms.
 pub(crate) async fn serve_counting() -> (SocketAddr, watch::Receiver<u64>) {
+    let (addr, count, _) = serve_with(SocketOptions::new()).await;
+    (addr, count)
+}
+
+/// The same, until the task is aborted: from then on nobody listens.
+pub(crate) async fn serve_for_a_while() -> (SocketAddr, watch::Receiver<u64>, JoinHandle<()>) {
+    serve_with(SocketOptions::new()).await
+}
+
+/// The same for so many connections at a time; others are refused with 503.
+pub(crate) async fn serve_few(connections_max: usize) -> SocketAddr {
+    let options = SocketOptions::new().connections_max(connections_max);
+    serve_with(options).await.0
+}
+
+async fn serve_with(options: SocketOptions) -> (SocketAddr, watch::Receiver<u64>, JoinHandle<()>) {
     let pushes = Pushes::default();
     let count = pushes.0.subscribe();
     let endpoint = Endpoint::new(pushes)
+        .options(options)
         .socket::<User>("/socket")
         .raw_socket::<Babel>("/babel");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    tokio::spawn(async move { bennu::serve(listener, endpoint.router()).await });
-    (addr, count)
+    let serving = tokio::spawn(async move {
+        bennu::serve(listener, endpoint.router()).await.unwrap();
+    });
+    (addr, count, serving)
 }
 
 /// The same behind TLS, with a certificate that nobody knows.
