@@ -183,6 +183,27 @@ async fn who_leaves_the_cluster_is_gone_at_once_and_who_crashes_after_six_second
 }
 
 #[tokio::test(start_paused = true)]
+async fn messages_that_wait_take_no_more_than_64_mib_and_what_is_dropped_is_counted() {
+    let bus = LocalBus::new();
+    let [ant, mut bee] = two(&bus).await;
+    let cluster = ant.pubsub.cluster().unwrap();
+    // Nonsense of 8 MiB, that the bus brings at once; the presence's task runs later.
+    let nonsense = [&b"\x01?\x04test"[..], &vec![0; 8 << 20]].concat();
+    for _ in 0..10 {
+        cluster.send_to_all(ServiceTag::PRESENCE, &nonsense);
+    }
+    for _ in 0..7 {
+        let event = bee.event().await;
+        assert!(matches!(event, ReplicaEvent::Unreadable(..)), "{event:?}");
+    }
+    let stats = bee.roster.stats();
+    assert_eq!((stats.unreadable, stats.overflowed), (7, 3));
+    let ana = ant.roster.member();
+    ana.track(&"room:1".into(), "ana", &meta()).unwrap();
+    assert_eq!(bee.told().await, joined(&["ana"]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn nodes_are_counted_as_they_come_and_go() {
     let bus = LocalBus::new();
     let nodes = |it: &Node| it.roster.stats().nodes;
