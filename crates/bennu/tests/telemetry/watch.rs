@@ -19,7 +19,7 @@ async fn health_says_how_many_are_there_and_whether_more_may_come() {
     assert!(health.is_ready());
     assert_eq!(
         serde_json::to_value(health).unwrap(),
-        json!({"status": "ok", "connections": 1, "topics": 2, "adapter_connected": true, "broadcasts_lost": 0})
+        json!({"status": "ok", "connections": 1, "topics": 2, "nodes": 1, "adapter_connected": true, "broadcasts_lost": 0})
     );
     let drained = tokio::spawn({
         let endpoint = endpoint.clone();
