@@ -9,6 +9,15 @@ mod handshake;
 mod input;
 mod longpoll;
 mod mutate;
+#[path = "../../crates/bennu-pubsub/tests/simulation/node.rs"]
+#[expect(
+    dead_code,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "it's a simulation's, which needs more of it, and a finding is told by panicking"
+)]
+mod node;
+mod parcel;
 mod replica;
 mod serializer;
 mod session;
@@ -86,6 +95,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "cluster",
         run: cluster::run,
+    },
+    Target {
+        name: "parcel",
+        run: parcel::run,
     },
     Target {
         name: "relay",

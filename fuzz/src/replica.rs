@@ -1,23 +1,15 @@
 //! Nodes that tell each other of their presences.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use bennu_pubsub::tracker::{
-    Meta, Output, Owner, PresenceDiff, PresenceOptions, Presences, Replica, Replication, Tracker,
-};
+use bennu_pubsub::tracker::{Output, PresenceOptions};
 use bytes::Bytes;
-use serde_json::json;
 
-use crate::Input;
+use crate::{
+    Input,
+    node::{Act, KEYS, Node, OWNERS, SHARDS, TOPICS, View},
+};
 
-/// Two trackers suffice to tell them apart.
-const SHARDS: usize = 2;
-const TOPICS: [&str; 3] = ["room:1", "lobby", ""];
-const KEYS: [&str; 3] = ["ana", "", "\"ключ\\"];
-const OWNERS: usize = 4;
 const NAMES: &[&str] = &["ant", "bee", "cow"];
 /// What one message may set off, besides events: changes, a heartbeat, and an answer or a question.
 const ANSWERS_MAX: usize = 3;
@@ -27,185 +19,57 @@ const REMOTE_BYTES_EACH: usize = 280;
 /// Operations of one input.
 const STEPS_MAX: usize = 200;
 
-/// Metas by topic, key and ref.
-type View = BTreeMap<(String, String, String), String>;
 /// Topic, key, and what the meta says.
 type Place = (String, String, u64);
 
-/// One node, and what a client of it knows that heard every diff.
-struct Node {
-    name: &'static str,
-    trackers: Vec<Tracker>,
-    replication: Replication,
-    /// Whether something is tracked under owner, topic and key, and what it says.
-    tracked: BTreeMap<(usize, usize, usize), u64>,
-    followed: View,
+/// Has an owner do something.
+fn act(node: &mut Node, input: &mut Input<'_>, n: u64, now: Instant) {
+    let act = match input.below(8) {
+        0..4 => Act::Track,
+        4 => Act::Update,
+        5 | 6 => Act::Untrack,
+        _ => Act::End,
+    };
+    let owner = input.below(OWNERS as usize) as u64;
+    let place = (owner, input.below(TOPICS.len()), input.below(KEYS.len()));
+    node.act(act, place, n, now);
 }
 
-impl Node {
-    fn new(name: &'static str, start: u64, options: &PresenceOptions, now: Instant) -> Self {
-        let replica = Replica {
-            node: name.into(),
-            start,
-        };
-        let tracker = |shard: usize| {
-            let mut tracker = Tracker::new(&replica, &shard.to_string(), options.clone());
-            tracker.replicate();
-            tracker
-        };
-        Self {
-            name,
-            trackers: (0..SHARDS).map(tracker).collect(),
-            replication: Replication::new(&replica, "p", SHARDS, options, now),
-            tracked: BTreeMap::new(),
-            followed: View::new(),
-        }
-    }
-
-    fn tracker(&mut self, topic: usize) -> Option<&mut Tracker> {
-        self.trackers.get_mut(topic % SHARDS)
-    }
-
-    /// Has an owner do something, in the trackers and in the truth.
-    fn act(&mut self, input: &mut Input<'_>, n: u64, now: Instant) {
-        let act = input.below(8);
-        let place @ (owner, topic, key) = (
-            input.below(OWNERS),
-            input.below(TOPICS.len()),
-            input.below(KEYS.len()),
-        );
-        let known = self.tracked.contains_key(&place);
-        let owner = Owner(owner as u64);
-        let (Some(name), Some(key)) = (TOPICS.get(topic), KEYS.get(key)) else {
-            return;
-        };
-        let Ok(meta) = Meta::new(&json!({ "n": n })) else {
-            return;
-        };
-        let name = (*name).into();
-        let Some(tracker) = self.tracker(topic) else {
-            return;
-        };
-        match act {
-            0..4 => {
-                let tracked = tracker.track(owner, &name, key, &meta, now);
-                assert_eq!(tracked.is_ok(), !known);
-                if !known {
-                    self.tracked.insert(place, n);
-                }
-            }
-            4 => {
-                assert_eq!(tracker.update(owner, &name, key, &meta, now).is_ok(), known);
-                if known {
-                    self.tracked.insert(place, n);
-                }
-            }
-            5 | 6 => {
-                assert_eq!(tracker.untrack(owner, &name, key, now), known);
-                self.tracked.remove(&place);
-            }
-            _ => {
-                for tracker in &mut self.trackers {
-                    tracker.untrack_owner(owner, now);
-                }
-                self.tracked.retain(|it, _| it.0 as u64 != owner.0);
-            }
-        }
-        self.replication.handle_change(now);
-    }
-
-    fn hear(&mut self, from: &str, bytes: &[u8], now: Instant) {
-        self.replication
-            .handle_message(from, bytes, &mut self.trackers[..], now);
-    }
-
-    fn wait(&mut self, now: Instant) {
-        for tracker in &mut self.trackers {
-            tracker.handle_timeout(now);
-        }
-        if self.replication.poll_timeout() <= now {
-            self.replication.handle_timeout(&mut self.trackers[..], now);
-        }
-    }
-
-    /// What it has to say, to whom (all, where there is no name).
-    fn outputs(&mut self) -> Vec<(Option<String>, Bytes)> {
-        let outputs =
-            std::iter::from_fn(|| self.replication.poll_output(&mut self.trackers[..])).take(1_000);
-        let outputs: Vec<_> = outputs
-            .filter_map(|it| match it {
-                Output::ToAll(message) => Some((None, message)),
-                Output::ToNode(name, message) => Some((Some(name.to_string()), message)),
-                Output::Event(_) => None,
-            })
-            .collect();
-        assert!(outputs.len() < 1_000, "there is no end to it");
-        outputs
-    }
-
-    /// A client that adds up all diffs knows what the node shows.
-    fn follow(&mut self) {
-        let mut changed = false;
-        while let Some(diff) = self.trackers.iter_mut().find_map(Tracker::poll_diff) {
-            self.add(&diff);
-            changed = true;
-        }
-        if !changed {
-            return;
-        }
-        let list = self.list();
-        assert_eq!(
-            self.followed, list,
-            "what the diffs of {} add up to",
-            self.name
-        );
-        let mirrored: usize = self.trackers.iter().map(Tracker::mirrored).sum();
-        assert!(mirrored <= SHARDS * REMOTE_BYTES_MAX / REMOTE_BYTES_EACH);
-    }
-
-    fn add(&mut self, diff: &PresenceDiff) {
-        for (at, json) in metas(&diff.topic, &diff.joins) {
-            let known = self.followed.insert(at.clone(), json);
-            assert!(known.is_none(), "{at:?} joined twice");
-        }
-        for (at, _) in metas(&diff.topic, &diff.leaves) {
-            assert!(self.followed.remove(&at).is_some(), "{at:?} left twice");
-        }
-    }
-
-    fn list(&mut self) -> View {
-        let mut topics: Vec<String> = TOPICS.iter().map(|it| (*it).to_owned()).collect();
-        topics.extend(self.followed.keys().map(|it| it.0.clone()));
-        topics.sort();
-        topics.dedup();
-        let mut list = View::new();
-        for topic in topics {
-            // Another node may say of a topic that it's in any shard.
-            for tracker in &mut self.trackers {
-                let name = topic.as_str().into();
-                let shown = tracker.list(&name);
-                let metas: Vec<_> = metas(&topic, &shown).collect();
-                assert_eq!(tracker.count(&name), metas.len());
-                assert_eq!(tracker.count_keys(&name), shown.len());
-                list.extend(metas);
-            }
-        }
-        list
-    }
+fn hear(node: &mut Node, from: &str, bytes: &[u8], now: Instant) {
+    node.replication
+        .handle_message(from, bytes, &mut node.trackers[..], now);
 }
 
-fn metas(
-    topic: &str,
-    presences: &Presences,
-) -> impl Iterator<Item = ((String, String, String), String)> {
-    presences.iter().flat_map(move |(key, entry)| {
-        entry.metas().iter().map(move |meta| {
-            let phx_ref = meta.phx_ref().to_string();
-            assert!(meta.as_json().contains(&phx_ref), "a meta has its own ref");
-            let at = (topic.to_owned(), key.to_owned(), phx_ref);
-            (at, meta.as_json().to_owned())
+/// What it has to say, to whom (all, where there is no name).
+fn outputs(node: &mut Node) -> Vec<(Option<String>, Bytes)> {
+    let outputs =
+        std::iter::from_fn(|| node.replication.poll_output(&mut node.trackers[..])).take(1_000);
+    let outputs: Vec<_> = outputs
+        .filter_map(|it| match it {
+            Output::ToAll(message) => Some((None, message)),
+            Output::ToNode(name, message) => Some((Some(name.to_string()), message)),
+            Output::Event(_) => None,
         })
-    })
+        .collect();
+    assert!(outputs.len() < 1_000, "there is no end to it");
+    outputs
+}
+
+/// A client that adds up all diffs knows what the node shows.
+fn follow(node: &mut Node) {
+    let diffs = node.poll_diffs();
+    if diffs.is_empty() {
+        return;
+    }
+    for diff in diffs {
+        node.follow(&diff, true);
+    }
+    let list = node.list();
+    assert_eq!(
+        node.followed, list,
+        "what the diffs of {} add up to",
+        node.name
+    );
 }
 
 fn options() -> PresenceOptions {
@@ -229,25 +93,25 @@ pub(crate) fn bytes(bytes: &[u8]) {
         let from = input.one(NAMES).unwrap_or_default();
         let length = usize::from(input.byte()) | usize::from(input.byte()) << 8;
         let message = input.take(length);
-        bee.hear(from, message, now);
-        let said = bee.outputs();
+        hear(&mut bee, from, message, now);
+        let said = outputs(&mut bee);
         assert!(said.len() <= ANSWERS_MAX, "{said:?}");
-        bee.follow();
+        assert!(bee.mirrored() <= SHARDS * REMOTE_BYTES_MAX / REMOTE_BYTES_EACH);
+        follow(&mut bee);
         now += Duration::from_millis(u64::from(input.byte()) * 16);
-        bee.wait(now);
-        bee.outputs();
-        bee.follow();
+        bee.handle_timeout(now);
+        outputs(&mut bee);
+        follow(&mut bee);
     }
     // In steps, since a node that slept waits for what others have said meanwhile.
     for _ in 0..12 {
         now += Duration::from_secs(1);
-        bee.wait(now);
-        bee.outputs();
-        bee.follow();
+        bee.handle_timeout(now);
+        outputs(&mut bee);
+        follow(&mut bee);
     }
     assert_eq!(bee.list().len(), 0, "who said it is gone");
-    let mirrored: usize = bee.trackers.iter().map(Tracker::mirrored).sum();
-    assert_eq!(mirrored, 0, "nothing of it is kept");
+    assert_eq!(bee.mirrored(), 0, "nothing of it is kept");
 }
 
 /// Three nodes that track this and that, whose messages are delivered in any order, any number of times, or never: in
@@ -274,7 +138,7 @@ pub(crate) fn operations(bytes: &[u8]) {
             0..3 => {
                 let at = input.below(nodes.len());
                 if let Some(node) = nodes.get_mut(at) {
-                    node.act(&mut input, n, now);
+                    act(node, &mut input, n, now);
                 }
             }
             3 | 4 if !mail.is_empty() => {
@@ -310,13 +174,7 @@ pub(crate) fn operations(bytes: &[u8]) {
 fn disagreement(nodes: &mut [Node]) -> Option<(Vec<Place>, Vec<View>)> {
     let mut truth: Vec<Place> = Vec::new();
     for node in &*nodes {
-        truth.extend(node.tracked.iter().filter_map(|(place, n)| {
-            Some((
-                TOPICS.get(place.1)?.to_string(),
-                KEYS.get(place.2)?.to_string(),
-                *n,
-            ))
-        }));
+        truth.extend(node.truth().map(|((topic, key, _), n)| (topic, key, n)));
     }
     truth.sort_unstable();
     let lists: Vec<View> = nodes.iter_mut().map(Node::list).collect();
@@ -334,27 +192,27 @@ fn disagreement(nodes: &mut [Node]) -> Option<(Vec<Place>, Vec<View>)> {
 }
 
 fn deliver(nodes: &mut [Node], from: usize, to: usize, message: &[u8], now: Instant) {
-    let Some(name) = nodes.get(from).map(|it| it.name) else {
+    let Some(name) = nodes.get(from).map(|it| it.name.clone()) else {
         return;
     };
     if let Some(node) = nodes.get_mut(to) {
-        node.hear(name, message, now);
+        hear(node, &name, message, now);
     }
 }
 
 /// Has all do what is due, and takes what they have to say.
 fn collect(nodes: &mut [Node], mail: &mut Vec<(usize, usize, Bytes)>, now: Instant) {
-    let names: Vec<&str> = nodes.iter().map(|it| it.name).collect();
+    let names: Vec<String> = nodes.iter().map(|it| it.name.clone()).collect();
     for (from, node) in nodes.iter_mut().enumerate() {
-        node.wait(now);
-        for (name, message) in node.outputs() {
+        node.handle_timeout(now);
+        for (name, message) in outputs(node) {
             let others = names
                 .iter()
                 .enumerate()
-                .filter(|(to, it)| *to != from && name.as_ref().is_none_or(|name| *name == **it));
+                .filter(|(to, it)| *to != from && name.as_ref().is_none_or(|name| name == *it));
             mail.extend(others.map(|(to, _)| (from, to, message.clone())));
         }
-        node.follow();
+        follow(node);
     }
     // A bus that is slower than its nodes loses what is oldest.
     if mail.len() > 200 {

@@ -1,18 +1,21 @@
 //! What the documentation says of the repository is so: links lead somewhere, the guides' Rust is compiled, the table
-//! of Phoenix's features is whole, that and the promises name tests that exist, each dependency has its reason, and the
-//! files of docs/deploy fit their program.
+//! of Phoenix's features is whole, that and the promises and limits name tests that exist, the table of the abuse suite has its
+//! cases and bounds, each dependency has its reason, and the files of docs/deploy fit their program.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use crate::program::root;
-use crate::{dependencies, deploy, evidence, parity};
+use crate::{abuse, dependencies, deploy, evidence, parity};
 
 /// Where the examples of guides are made tests.
 const DOCTESTS: &str = "crates/bennu/src/lib.rs";
 const GUIDES: &str = "docs";
 const PARITY: &str = "docs/phoenix-parity.md";
 const RELIABILITY: &str = "docs/reliability.md";
+/// Where the cases of its table are.
+const ABUSE: &str = "abuse/src/cases/";
+const LIMITS: &str = "docs/limits.md";
 /// Where promises stand, each with what shows it.
 const PROMISES: &str = "## Promises";
 const DEPENDENCIES: &str = "docs/dependencies.md";
@@ -43,6 +46,16 @@ pub(crate) fn run() -> Result<(), String> {
     let (promises, mistakes) = evidence::check(&read(RELIABILITY)?, PROMISES, &files.0, read_test);
     println!("{promises} promises");
     wrong.extend(mistakes.iter().map(|why| format!("{RELIABILITY}: {why}")));
+    let sources = files.0.iter().filter(|path| path.starts_with(ABUSE));
+    let sources = sources
+        .map(|path| read(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (cases, mistakes) = abuse::check(&read(RELIABILITY)?, &sources);
+    println!("{cases} cases of abuse");
+    wrong.extend(mistakes.iter().map(|why| format!("{RELIABILITY}: {why}")));
+    let (limits, mistakes) = evidence::limits(&read(LIMITS)?, &files.0, read_test);
+    println!("{limits} limits");
+    wrong.extend(mistakes.iter().map(|why| format!("{LIMITS}: {why}")));
     let manifests = files.manifests()?;
     let mistakes = dependencies::check(&read(DEPENDENCIES)?, &manifests);
     println!("the dependencies of {} crates", manifests.len());

@@ -1,5 +1,10 @@
 //! Tests that pages name: `` `file::name` ``, where the file is the end of a path.
 
+/// What makes a function a test.
+const TESTS: [&str; 3] = ["#[test]", "#[tokio::test]", "#[tokio::test("];
+/// Where the steps of `cargo xtask test` have their names.
+const STEPS: &str = "xtask/src/test.rs";
+
 /// The tests that a text names.
 pub(crate) fn named(text: &str) -> Vec<(&str, &str)> {
     let code = text.split('`').skip(1).step_by(2);
@@ -28,14 +33,47 @@ pub(crate) fn find(
     }
 }
 
-/// Whether a file's text has the test.
+/// Whether a file's text has the test: in Rust a function that a test attribute is above of, or a named case of the abuse
+/// suite, or a step of `cargo xtask test`; in JavaScript what is named in `test(...)` or `it(...)`.
 fn has(path: &str, name: &str, text: &str) -> bool {
+    if path.starts_with("abuse/") || path == STEPS {
+        let case = format!("name: \"{name}\",");
+        if text.lines().any(|line| line.trim() == case) {
+            return true;
+        }
+    }
     if path.ends_with(".rs") {
-        return text.contains(&format!("fn {name}("));
+        return has_function(name, text);
     }
     let quotes = ['"', '`', '\''].iter();
-    let mut quoted = quotes.map(|quote| format!("{quote}{name}{quote}"));
-    quoted.any(|it| text.contains(&it))
+    let mut calls = quotes.flat_map(|quote| {
+        let called = move |function| format!("{function}({quote}{name}{quote}");
+        ["test", "it"].map(called)
+    });
+    calls.any(|call| {
+        let mut found = text.match_indices(&call);
+        // `test.skip(...)` isn't found, and nothing that merely ends in "it".
+        found.any(|(at, _)| !text[..at].ends_with(|it: char| it.is_alphanumeric()))
+    })
+}
+
+/// Whether there is a function of this name with a test attribute, which isn't ignored.
+fn has_function(name: &str, text: &str) -> bool {
+    let declared = [format!("fn {name}("), format!("async fn {name}(")];
+    // The attributes and comments above the line that is looked at, of any indentation.
+    let mut is_test = false;
+    let mut is_ignored = false;
+    for line in text.lines().map(str::trim) {
+        if declared.iter().any(|it| line.starts_with(it)) && is_test && !is_ignored {
+            return true;
+        }
+        if line.is_empty() || line.ends_with(['{', '}', ';']) {
+            (is_test, is_ignored) = (false, false);
+        }
+        is_test |= TESTS.iter().any(|it| line.starts_with(it));
+        is_ignored |= line.starts_with("#[ignore");
+    }
+    false
 }
 
 /// The number of promises in a page, which are the rows of its tables under `heading`, and what is wrong with them: each
@@ -78,16 +116,67 @@ pub(crate) fn check(
     (promises, wrong)
 }
 
+/// The number of limits in a page's tables, whose last column has the tests, and what is wrong with them.
+pub(crate) fn limits(
+    page: &str,
+    files: &[String],
+    read: impl Fn(&str) -> String,
+) -> (usize, Vec<String>) {
+    let mut wrong = Vec::new();
+    let mut limits = 0;
+    for line in page.lines() {
+        let inner = line.strip_prefix('|').and_then(|it| it.strip_suffix('|'));
+        let Some((limit, rest)) = inner.and_then(|it| it.split_once('|')) else {
+            continue;
+        };
+        let limit = limit.trim();
+        let tests = rest.rsplit('|').next().unwrap_or_default();
+        if limit == "Limit" || limit.starts_with("---") {
+            continue;
+        }
+        limits += 1;
+        let tests = named(tests);
+        if tests.is_empty() {
+            wrong.push(format!("no test meets {limit:?}"));
+        }
+        for (file, name) in tests {
+            if let Err(why) = find(file, name, files, &read) {
+                wrong.push(format!("{limit:?}: {why}"));
+            }
+        }
+    }
+    (limits, wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn a_limit_has_a_test_that_meets_it() {
+        let files = ["b/joins.rs".to_owned()];
+        let read = |_: &str| "#[test]\nfn a_join() {}".to_owned();
+        let check = |row: &str, expected: &[&str]| {
+            let page = format!("Words.\n\n| Limit | Default | Test |\n|---|---|---|\n{row}\n");
+            let (count, wrong) = limits(&page, &files, read);
+            assert_eq!(count, 1, "{row}");
+            assert_eq!(wrong, expected, "{row}");
+        };
+        check("| `x::y` | 2 | `joins.rs::a_join` |", &[]);
+        check("| x | `joins.rs::a_join` | |", &["no test meets \"x\""]);
+        check("| x | 2 | `b/joins.rs` |", &["no test meets \"x\""]);
+        check(
+            "| x | 2 | `joins.rs::a_leave` |",
+            &["\"x\": b/joins.rs has no test \"a_leave\""],
+        );
+    }
+
+    #[test]
     fn a_promise_has_a_test_that_is_there() {
         let files = ["a/ends.rs", "b/joins.rs", "b/more/ends.rs"].map(str::to_owned);
         let read = |path: &str| match path {
-            "b/joins.rs" => "async fn a_join() {}".to_owned(),
-            "a/ends.rs" => "fn an_end() {}".to_owned(),
+            "b/joins.rs" => "#[tokio::test]\nasync fn a_join() {}".to_owned(),
+            "a/ends.rs" => "#[test]\nfn an_end() {}".to_owned(),
             _ => String::new(),
         };
         let check = |row: &str, expected: &[&str]| {
@@ -115,5 +204,32 @@ mod tests {
                 "there are no promises under \"## Promises\"",
             ],
         );
+    }
+
+    #[test]
+    fn only_tests_are_tests() {
+        let check = |path: &str, text: &str, expected: bool| {
+            assert_eq!(has(path, "it_ends", text), expected, "{path}: {text}");
+        };
+        check("a.rs", "    #[test]\n    fn it_ends() {", true);
+        check("a.rs", "#[tokio::test(x = 2)]\nasync fn it_ends() {", true);
+        let attributes =
+            "#[test]\n#[expect(\n    x,\n    reason = \"y\"\n)]\n// So.\nfn it_ends() {";
+        check("a.rs", attributes, true);
+        check("a.rs", "fn it_ends() {}", false);
+        check("a.rs", "#[test]\nfn other() {\n}\nfn it_ends() {", false);
+        check("a.rs", "#[test]\nfn other() {}\n\nfn it_ends() {", false);
+        check("a.rs", "#[test]\n#[ignore = \"x\"]\nfn it_ends() {", false);
+        check("a.rs", "#[test]\nfn it_ends_well() {", false);
+        check("a.rs", "// #[test]\nfn it_ends() {", false);
+        check("a.rs", "#[cfg(test)]\nfn it_ends() {", false);
+        check("abuse/src/a.rs", "    name: \"it_ends\",", true);
+        check(STEPS, "    name: \"it_ends\",", true);
+        check("a.rs", "    name: \"it_ends\",", false);
+        check("a.mjs", "for (x of y) test(\"it_ends\", ...", true);
+        check("a.mjs", "it('it_ends', ...", true);
+        check("a.mjs", "test.skip(\"it_ends\", ...", false);
+        check("a.mjs", "submit(\"it_ends\")", false);
+        check("a.mjs", "const name = \"it_ends\"", false);
     }
 }

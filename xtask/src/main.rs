@@ -6,6 +6,7 @@
     reason = "these commands talk to the person who runs them"
 )]
 
+mod abuse;
 mod autobahn;
 mod bench;
 mod clients;
@@ -18,6 +19,7 @@ mod generated;
 mod layers;
 mod parity;
 mod program;
+mod release;
 mod test;
 mod tools;
 
@@ -28,7 +30,8 @@ The project's own commands.
 
   cargo xtask test [--only STEP[,STEP]] [--long] [--faults] [--keep-going]
       Runs all checks and tests, installing what they need where it may. --long soaks for 20 minutes instead of one,
-      abuses a server that is built for release, tries schedules of threads, and all generated applications and clients. --faults adds the long fault tests, which take some minutes.
+      abuses a server that is built for release, tries schedules of threads, and all generated applications and clients,
+      and builds what would be published. --faults adds the long fault tests, which take some minutes.
       All of them: docs/reliability.md.
   cargo xtask test --list
       Names the steps.

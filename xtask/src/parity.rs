@@ -102,7 +102,7 @@ mod tests {
         let files = ["a/ends.rs", "b/ends.rs", "b/joins.rs", "js/joins.test.mjs"];
         let files: Vec<String> = files.iter().map(|it| (*it).to_owned()).collect();
         let read = |path: &str| match path {
-            "b/joins.rs" => "async fn a_join() {}".to_owned(),
+            "b/joins.rs" => "#[tokio::test]\nasync fn a_join() {}".to_owned(),
             "js/joins.test.mjs" => "test(\"a join\", ...)".to_owned(),
             _ => String::new(),
         };

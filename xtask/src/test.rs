@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::program::{Program, target};
-use crate::{autobahn, bench, clients, docs, generated, layers, tools};
+use crate::{autobahn, bench, clients, docs, generated, layers, release, tools};
 
 /// One step: what it's called, what it's for, and how it's done.
 struct Step {
@@ -45,6 +45,12 @@ const STEPS: &[Step] = &[
         about: "links lead somewhere, tables name tests that exist, and dependencies have reasons",
         run: docs::run,
         long: None,
+    },
+    Step {
+        name: "release",
+        about: "the crates could be published: licences, duplicates, manifests, packages, the Rust they state",
+        run: release::run,
+        long: Some(release::long),
     },
     Step {
         name: "unit",
@@ -165,7 +171,7 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
         );
         let step_began = Instant::now();
         let run = step.long.filter(|_| options.long).unwrap_or(step.run);
-        let result = run();
+        let result = options.install_for(step).and_then(|()| run());
         let took = step_began.elapsed();
         if let Err(why) = &result {
             println!("\n{} failed: {why}", step.name);
@@ -204,34 +210,34 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
 }
 
 /// What was asked for on the command line.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each stands for itself on the command line"
+)]
 struct Options {
     steps: Vec<&'static Step>,
     keep_going: bool,
     list: bool,
     long: bool,
+    /// The steps were asked for by their names.
+    named: bool,
 }
 
 impl Options {
+    /// In whatever order the options stand.
     fn parse(args: &[&str]) -> Result<Self, String> {
-        let mut options = Self {
-            steps: STEPS.iter().collect(),
-            keep_going: false,
-            list: false,
-            long: false,
-        };
+        let mut only = None;
+        let (mut keep_going, mut list, mut long, mut with_faults) = (false, false, false, false);
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match *arg {
-                "--faults" => options.steps.push(&FAULTS),
-                "--keep-going" => options.keep_going = true,
-                "--list" => options.list = true,
-                "--long" => {
-                    options.long = true;
-                    options.steps.push(&SCHEDULES);
-                }
+                "--faults" => with_faults = true,
+                "--keep-going" => keep_going = true,
+                "--list" => list = true,
+                "--long" => long = true,
                 "--only" => {
                     let names = args.next().ok_or("--only wants the names of steps")?;
-                    options.steps = steps_named(names)?;
+                    only = Some(steps_named(names)?);
                 }
                 other => {
                     return Err(format!(
@@ -240,7 +246,27 @@ impl Options {
                 }
             }
         }
-        Ok(options)
+        let named = only.is_some();
+        let steps = only.unwrap_or_else(|| {
+            let schedules = long.then_some(&SCHEDULES);
+            let faults = with_faults.then_some(&FAULTS);
+            STEPS.iter().chain(schedules).chain(faults).collect()
+        });
+        Ok(Self {
+            steps,
+            keep_going,
+            list,
+            long,
+            named,
+        })
+    }
+
+    /// Installs what a step makes use of where it's there, and what takes long to be built, for those who ask for it.
+    fn install_for(&self, step: &Step) -> Result<(), String> {
+        if step.name == "release" && (self.named || self.long) {
+            tools::release(self.long)?;
+        }
+        Ok(())
     }
 }
 
@@ -301,7 +327,8 @@ fn faults() -> Result<(), String> {
 
 fn doc() -> Result<(), String> {
     Program::cargo(&["test", "--doc", "--workspace", "--no-fail-fast"]).run()?;
-    Program::cargo(&["doc", "--workspace", "--no-deps"])
+    // All features, as docs.rs has them.
+    Program::cargo(&["doc", "--workspace", "--no-deps", "--all-features"])
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()
 }
@@ -389,18 +416,39 @@ mod tests {
             Ok(&["fmt", "unit"]),
         );
         check(&["--only", "unti"], Err("there is no step \"unti\""));
-        check(&["--only", "soak", "--long"], Ok(&["soak", "schedules"]));
+        check(&["--only", "soak", "--long"], Ok(&["soak"]));
         check(&["--long", "--only", "soak"], Ok(&["soak"]));
         check(&["--only"], Err("wants the names"));
         check(&["--fast"], Err("unknown option"));
-        check(&["--only", "fmt", "--faults"], Ok(&["fmt", "faults"]));
+        check(&["--only", "fmt", "--faults"], Ok(&["fmt"]));
+        check(&["--faults", "--only", "fmt"], Ok(&["fmt"]));
         check(&["--only", "faults"], Ok(&["faults"]));
+        check(
+            &["--only", "schedules,fmt", "--long"],
+            Ok(&["fmt", "schedules"]),
+        );
+    }
+
+    #[test]
+    fn schedules_and_faults_come_with_their_options() {
+        let check = |args: &[&str], expected: &[&str]| {
+            let options = Options::parse(args).unwrap();
+            let names = options.steps.iter().map(|step| step.name);
+            let more: Vec<_> = names.skip(STEPS.len()).collect();
+            assert_eq!(more, expected, "{args:?}");
+            assert_eq!(options.long, args.contains(&"--long"));
+        };
+        check(&[], &[]);
+        check(&["--long"], &["schedules"]);
+        check(&["--faults"], &["faults"]);
+        check(&["--faults", "--long"], &["schedules", "faults"]);
+        check(&["--long", "--keep-going", "--long"], &["schedules"]);
     }
 
     #[test]
     fn all_steps_run_unless_told_otherwise() {
         let options = Options::parse(&[]).unwrap();
         assert_eq!(options.steps.len(), STEPS.len());
-        assert!(!options.keep_going && !options.long);
+        assert!(!options.keep_going && !options.long && !options.named);
     }
 }

@@ -19,6 +19,9 @@ const CHROMIUM: [&str; 4] = [
     "google-chrome-stable",
 ];
 
+/// What the `release` step makes use of.
+const RELEASE: [&str; 2] = ["cargo-deny", "cargo-semver-checks"];
+
 /// Where Debian keeps PostgreSQL, in a folder for each version.
 const POSTGRESQL: &str = "/usr/lib/postgresql";
 
@@ -39,12 +42,18 @@ pub(crate) fn run() -> Result<(), String> {
     let mut missing = Vec::new();
     for (name, found) in checks {
         match found {
-            Ok(version) => println!("{name:14} {}", version.lines().next().unwrap_or_default()),
+            Ok(version) => println!("{name:19} {}", version.lines().next().unwrap_or_default()),
             Err(why) => {
-                println!("{name:14} missing");
+                println!("{name:19} missing");
                 missing.push(format!("  {name}: {why}"));
             }
         }
+    }
+    for name in RELEASE {
+        let version = built(name).unwrap_or_else(|_| {
+            "not here: `--only release` installs the first, with `--long` both".into()
+        });
+        println!("{name:19} {}", version.trim());
     }
     if missing.is_empty() {
         return Ok(());
@@ -89,6 +98,24 @@ fn nextest() -> Result<String, String> {
         Program::cargo(&["install", "cargo-nextest", "--locked"]).run()?;
         version()
     })
+}
+
+/// What the `release` step makes use of: with `--long` all of it, else the first. They're built from sources, which takes
+/// minutes, so this is for those who ask for the step; without them it says what it leaves out.
+pub(crate) fn release(is_long: bool) -> Result<(), String> {
+    let wanted = if is_long { RELEASE.len() } else { 1 };
+    for tool in RELEASE.iter().take(wanted) {
+        if built(tool).is_err() {
+            Program::cargo(&["install", tool, "--locked"]).run()?;
+        }
+    }
+    Ok(())
+}
+
+/// The version of a subcommand of cargo.
+fn built(tool: &str) -> Result<String, String> {
+    let command = tool.trim_start_matches("cargo-");
+    Program::cargo(&[command, "--version"]).output()
 }
 
 fn node(apt: &mut Apt) -> Result<String, String> {

@@ -8,6 +8,7 @@ use crate::Transport;
 /// [`ConnectionError::is_refusal`](crate::ConnectionError::is_refusal)). From Phoenix and Bennu that is status 403, and
 /// means that `connect` doesn't want this client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnRefused {
     /// Stop if there never was a connection, since then the address or the token is likely to be wrong; else try
     /// again, since proxies refuse for a moment while what is behind them is deployed. The default.
@@ -21,6 +22,7 @@ pub enum OnRefused {
 
 /// Whether a channel comes back by itself after it or its connection failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rejoin {
     /// Always, also after the server has refused to have it back: that may have been for a moment. The default, as in
     /// phoenix.js.

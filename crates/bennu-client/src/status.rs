@@ -9,6 +9,7 @@ use crate::ConnectionError;
 
 /// What carries the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Transport {
     /// A WebSocket.
     WebSocket,

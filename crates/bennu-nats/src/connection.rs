@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_nats::{Client, Event, PublishErrorKind, RequestErrorKind};
-use bennu_pubsub::{BusHub, BusQueue, Parcel, PerPartition, Subject, SubjectNames};
+use bennu_pubsub::{BusHub, BusQueue, Outage, Parcel, PerPartition, Subject, SubjectNames};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::{
@@ -37,6 +37,9 @@ pub(crate) struct Connection {
     state: watch::Sender<State>,
     /// The server doesn't let us say or hear something. Until the next connection this counts as one that isn't there.
     denied: AtomicBool,
+    /// That there is no connection, and that the server refuses something, isn't logged each time.
+    outage: Mutex<Outage>,
+    refusals: Mutex<Outage>,
     pub(crate) ending: watch::Sender<bool>,
 }
 
@@ -62,6 +65,8 @@ impl Connection {
             wake: Notify::new(),
             state: watch::Sender::default(),
             denied: AtomicBool::new(false),
+            outage: Mutex::default(),
+            refusals: Mutex::default(),
             ending: watch::Sender::new(false),
         }
     }
@@ -101,7 +106,10 @@ impl Connection {
             Event::ClientError(_) => self.lost(event),
             Event::SlowConsumer(_) => self.queue.count_lost(1),
             Event::ServerError(error) => {
-                tracing::warn!(%error, "NATS refused something");
+                match failed(&self.refusals) {
+                    Some(times) => tracing::warn!(%error, times, "NATS refused something"),
+                    None => tracing::debug!(%error, "NATS refused something"),
+                }
                 self.refused(&error.to_string());
             }
             Event::LameDuckMode | Event::Draining => {}
@@ -141,11 +149,17 @@ impl Connection {
             Event::ClientError(error) => error.to_string(),
             why => format!("nats: {why}"),
         };
-        if announced {
-            tracing::warn!(why, "lost the connection to NATS");
-            self.hub.turned(false);
+        let what = if announced {
+            "lost the connection to NATS"
         } else {
-            tracing::debug!(why, "there is no connection to NATS");
+            "there is no connection to NATS"
+        };
+        match failed(&self.outage) {
+            Some(times) => tracing::warn!(why, times, "{what}"),
+            None => tracing::debug!(why, "{what}"),
+        }
+        if announced {
+            self.hub.turned(false);
         }
         self.hub.failed(why);
     }
@@ -200,7 +214,11 @@ impl Connection {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer".to_owned(),
         };
-        tracing::warn!(why, "NATS doesn't confirm subscriptions");
+        let what = "NATS doesn't confirm subscriptions";
+        match failed(&self.refusals) {
+            Some(times) => tracing::warn!(why, times, "{what}"),
+            None => tracing::debug!(why, "{what}"),
+        }
         // Not again at once.
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -226,7 +244,12 @@ impl Connection {
             if !*self.ending.borrow() {
                 self.queue.open();
             }
-            tracing::info!("connected to NATS");
+            let away = lock(&self.outage).over(now());
+            match away.map(|it| it.as_secs_f32()) {
+                Some(seconds) => tracing::info!("connected to NATS after {seconds:.1} s"),
+                None if again => tracing::debug!("connected to NATS again"),
+                None => tracing::info!("connected to NATS"),
+            }
             if again {
                 self.hub.count_reconnect();
             }
@@ -284,4 +307,18 @@ impl Connection {
         self.queue.count_lost(lost);
         self.hub.count_published(count - lost);
     }
+}
+
+/// Whether a failure is to be logged, and how often it happened since one was.
+fn failed(outage: &Mutex<Outage>) -> Option<u64> {
+    lock(outage).failed(now())
+}
+
+fn lock(outage: &Mutex<Outage>) -> MutexGuard<'_, Outage> {
+    outage.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The runtime's clock, which tests can stop.
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
 }

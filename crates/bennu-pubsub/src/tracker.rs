@@ -34,6 +34,7 @@ use std::{
 use bennu_wire::Topic;
 
 pub(crate) use gossip::Hub;
+pub use gossip::RosterStats;
 
 pub use diff::{PresenceDiff, PresenceEntry, Presences};
 pub use members::Listing;

@@ -184,6 +184,23 @@ async fn in_a_large_topic_a_broadcaster_hears_itself_before_the_call_returns() {
     );
 }
 
+#[tokio::test]
+async fn when_sixteen_broadcasts_are_under_way_the_next_one_delivers_the_oldest() {
+    let pubsub = PubSub::new();
+    let crowd: Vec<_> = (0..MANY)
+        .map(|n| subscribed(&pubsub, "a", n as u64))
+        .collect();
+    // The task that delivers them has its turn when this one waits, which it doesn't.
+    for _ in 0..16 {
+        pubsub.broadcast(&broadcast("a", "x"));
+    }
+    let heard = |(notebook, _): &(Arc<Notebook>, _)| notebook.0.lock().unwrap().len();
+    assert!(crowd.iter().all(|it| heard(it) == 0));
+    pubsub.broadcast(&broadcast("a", "y"));
+    // What follows the oldest may come along.
+    assert!(crowd.iter().all(|it| heard(it) >= 1));
+}
+
 #[test]
 fn what_is_left_of_a_broadcast_is_delivered_though_its_runtime_ends() {
     let pubsub = PubSub::new();

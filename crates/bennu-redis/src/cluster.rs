@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use bennu_pubsub::{Backoff, BusHub, NotConnected, Registration, Subject};
+use bennu_pubsub::{Backoff, BusHub, NotConnected, Outage, Registration, Subject};
 use bytes::Bytes;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError, Value};
 use tokio::{
@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     RedisOptions,
     names::{Name, Names},
-    shard::{Flavour, Shard},
+    shard::{Flavour, Shard, now},
     slots::{Slots, slot},
 };
 
@@ -154,6 +154,7 @@ impl RedisCluster {
     /// Keeps to where the slots are, until the end.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut backoff = Backoff::new(self.options.backoff_max);
+        let mut outage = Outage::default();
         let mut ending = self.phase.subscribe();
         loop {
             let found = tokio::select! {
@@ -163,6 +164,10 @@ impl RedisCluster {
             match found {
                 Ok(slots) => {
                     backoff.reset();
+                    if let Some(away) = outage.over(now()) {
+                        let seconds = away.as_secs_f32();
+                        tracing::info!("slots of the Redis cluster are known after {seconds:.1} s");
+                    }
                     self.apply(slots);
                     tokio::select! {
                         () = self.moved.notified() => {}
@@ -179,7 +184,10 @@ impl RedisCluster {
                         first
                     });
                     let text = "no server of the Redis cluster says where its slots are";
-                    tracing::warn!(why, "{text}");
+                    match outage.failed(now()) {
+                        Some(times) => tracing::warn!(why, times, "{text}"),
+                        None => tracing::debug!(why, "{text}"),
+                    }
                     self.hub.failed(format!("{text}; {why}"));
                 }
             }

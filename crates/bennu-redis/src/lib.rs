@@ -17,6 +17,8 @@
 //!
 //! URLs are those of the crate `redis`: `redis://user:password@host:port`, and with the feature `tls` also `rediss://`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod bus;
 mod channels;
 mod cluster;

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use bennu_pubsub::{Backoff, BusHub, BusQueue, Parcel, Registration, Subject};
+use bennu_pubsub::{Backoff, BusHub, BusQueue, Outage, Parcel, Registration, Subject};
 use bytes::Bytes;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError,
@@ -49,6 +49,7 @@ pub(crate) struct Shard {
     pub(crate) queue: BusQueue<Subject>,
     channels: Mutex<Channels>,
     wake: Notify,
+    outage: Mutex<Outage>,
     ending: watch::Sender<bool>,
     /// Woken when channels may have moved to other servers.
     moved: Arc<Notify>,
@@ -90,6 +91,7 @@ impl Shard {
             hub,
             channels: Mutex::new(Channels::new()),
             wake: Notify::new(),
+            outage: Mutex::default(),
             ending: watch::Sender::new(false),
             moved,
         })
@@ -148,8 +150,7 @@ impl Shard {
                 }
                 Err(error) => {
                     self.channels().away();
-                    self.hub.failed(format!("{}: {error}", self.name));
-                    tracing::warn!(server = self.name, %error, "failed to connect to Redis");
+                    self.failed(&error.to_string(), "failed to connect to Redis");
                     self.moved.notify_one();
                 }
             }
@@ -163,28 +164,26 @@ impl Shard {
     }
 
     fn lost(&self, why: &Broken) {
+        const LOST: &str = "lost the connection to Redis";
         match why {
-            Broken::Redis(error) | Broken::Refused(error) => {
-                self.hub.failed(format!("{}: {error}", self.name));
-            }
-            Broken::Gone => self
-                .hub
-                .failed(format!("{}: the connection was lost", self.name)),
-            Broken::Moved => {}
-        }
-        match why {
-            Broken::Redis(error) => {
-                tracing::warn!(server = self.name, %error, "lost the connection to Redis");
-            }
-            Broken::Refused(error) => {
-                tracing::warn!(server = self.name, %error, "Redis refused something");
-            }
-            Broken::Gone => tracing::warn!(server = self.name, "lost the connection to Redis"),
+            Broken::Redis(error) => self.failed(&error.to_string(), LOST),
+            Broken::Refused(error) => self.failed(&error.to_string(), "Redis refused something"),
+            Broken::Gone => self.failed("the connection was lost", LOST),
             Broken::Moved => {
                 tracing::info!(server = self.name, "channels moved to other servers");
             }
         }
         self.moved.notify_one();
+    }
+
+    /// Has the health say why, and the log, where it hasn't just been said.
+    fn failed(&self, error: &str, what: &str) {
+        self.hub.failed(format!("{}: {error}", self.name));
+        let server = &*self.name;
+        match self.outage().failed(now()) {
+            Some(times) => tracing::warn!(server, error, times, "{what}"),
+            None => tracing::debug!(server, error, "{what}"),
+        }
     }
 
     async fn connect(
@@ -239,6 +238,15 @@ impl Shard {
     fn channels(&self) -> MutexGuard<'_, Channels> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn outage(&self) -> MutexGuard<'_, Outage> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The runtime's clock, which tests can stop.
+pub(crate) fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// A connection that is served. Whatever ends it, also that nobody polls it any more, nothing hangs.
@@ -295,7 +303,13 @@ impl Served<'_> {
         if !*shard.ending.borrow() {
             shard.queue.open();
         }
-        tracing::info!(server = shard.name, "connected to Redis");
+        let server = &*shard.name;
+        let away = shard.outage().over(now());
+        match away.map(|it| it.as_secs_f32()) {
+            Some(seconds) => tracing::info!(server, "connected to Redis after {seconds:.1} s"),
+            None if again => tracing::debug!(server, "connected to Redis again"),
+            None => tracing::info!(server, "connected to Redis"),
+        }
         if again {
             shard.hub.count_reconnect();
         }

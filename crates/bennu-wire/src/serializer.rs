@@ -88,6 +88,23 @@ impl Default for DecodeLimits {
 }
 
 impl DecodeLimits {
+    /// Whether JSON text from elsewhere may go on to clients: it's nested no deeper than `depth_max`, and no string in it
+    /// has half of a surrogate pair. That it is JSON isn't looked at.
+    ///
+    /// ```
+    /// use bennu_wire::{Cause, DecodeLimits};
+    ///
+    /// let limits = DecodeLimits { depth_max: 2, ..DecodeLimits::default() };
+    /// assert!(limits.check_json(r#"{"a":[1]}"#).is_ok());
+    /// assert_eq!(limits.check_json(r#"{"a":[[]]}"#).unwrap_err().cause(), Cause::Depth);
+    /// ```
+    ///
+    /// # Errors
+    /// When it may not: [`Cause::Depth`] or [`Cause::Json`].
+    pub fn check_json(&self, text: &str) -> Result<(), DecodeError> {
+        json::check(text, self)
+    }
+
     fn check(&self, message: &Message) -> Result<(), DecodeError> {
         for (field, bytes, bytes_max) in [
             (

@@ -4,6 +4,8 @@
 //! a server is written as plain types: an [`Endpoint`] mounts [`Socket`]s, a socket routes topics to
 //! [`Channel`]s, and a joined channel is a struct whose fields are its state.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod channel;
 #[cfg(feature = "client")]
 pub mod client;

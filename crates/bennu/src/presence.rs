@@ -6,14 +6,14 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, LazyLock,
+        Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use bennu_pubsub::{
-    PubSub,
+    Outage, PubSub,
     tracker::{
         Member, Meta, PresenceDiff, PresenceEntry, PresenceError, PresenceOptions, Presences,
         Replica, ReplicaEvent, Roster,
@@ -245,6 +245,13 @@ impl Presence {
         self.roster.leave();
     }
 
+    /// How many nodes have these presences in common, as far as this one hears of them: itself, and those that it has
+    /// heard of within the last seconds ([`PresenceOptions::down_after`]). 1 where there are no others.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        1 + self.roster.stats().nodes
+    }
+
     pub(crate) fn roster(&self) -> &Roster {
         &self.roster
     }
@@ -320,7 +327,8 @@ fn roster(
 ) -> Roster {
     let name = setup.name.clone();
     if let Some(cluster) = pubsub.cluster() {
-        let report = move |event| report(&name, &event);
+        let refusals = Mutex::default();
+        let report = move |event| report(&name, &event, &refusals);
         return Roster::clustered(cluster, start(), &setup.name, options, publish, report);
     }
     let replica = Replica {
@@ -342,13 +350,22 @@ fn start() -> u64 {
 }
 
 /// Says what happens among the nodes that have a presence in common.
-fn report(presence: &str, event: &ReplicaEvent) {
+fn report(presence: &str, event: &ReplicaEvent, refusals: &Mutex<Outage>) {
     match event {
         ReplicaEvent::Up(_) | ReplicaEvent::Gone(_) => {
             tracing::info!(presence, %event, "presence");
         }
         ReplicaEvent::Unreadable(..) => tracing::debug!(presence, %event, "presence"),
         ReplicaEvent::NameTaken(_) => tracing::error!(presence, %event, "presence"),
+        // Each message of a node may have some.
+        ReplicaEvent::Refused(..) => {
+            let now = tokio::time::Instant::now().into_std();
+            let mut refusals = refusals.lock().unwrap_or_else(PoisonError::into_inner);
+            match refusals.failed(now) {
+                Some(times) => tracing::warn!(presence, %event, times, "presence"),
+                None => tracing::debug!(presence, %event, "presence"),
+            }
+        }
         _ => tracing::warn!(presence, %event, "presence"),
     }
 }

@@ -6,6 +6,8 @@
     reason = "a test says so by panicking"
 )]
 
+#[path = "../../../bennu-pubsub/tests/suite/log.rs"]
+mod log;
 #[path = "../../../bennu-pubsub/tests/suite/server.rs"]
 mod server;
 #[path = "../../../bennu-pubsub/tests/suite/mod.rs"]
@@ -59,3 +61,8 @@ impl suite::Bus for Nats {
 }
 
 suite!(Nats::start());
+
+#[tokio::test]
+async fn an_outage_is_told_of_now_and_then() {
+    log::an_outage_is_told_of_now_and_then(Nats::start(), "NATS").await;
+}

@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -53,6 +53,30 @@ pub(super) struct Gossip {
     beginning: Mutex<Option<Beginning>>,
     /// The last word.
     bye: Bytes,
+    counters: Counters,
+}
+
+/// What is read by who asks how it goes.
+#[derive(Default)]
+struct Counters {
+    nodes: AtomicUsize,
+    unreadable: AtomicU64,
+    overflowed: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// How a [`Roster`](super::Roster) gets on with its like on other nodes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RosterStats {
+    /// Other nodes that are there.
+    pub nodes: usize,
+    /// Messages of theirs that couldn't be understood.
+    pub unreadable: u64,
+    /// Messages of theirs that were dropped, since 64 MiB of them waited.
+    pub overflowed: u64,
+    /// Metas of theirs that were left out: see [`ReplicaEvent::Refused`].
+    pub refused: u64,
 }
 
 #[derive(Default)]
@@ -116,6 +140,7 @@ impl Gossip {
             has_begun: AtomicBool::new(false),
             beginning: Mutex::new(None),
             bye,
+            counters: Counters::default(),
         });
         cluster.presences().add(name, &gossip);
         gossip
@@ -154,12 +179,24 @@ impl Gossip {
         self.wake.notify_one();
     }
 
+    pub(super) fn stats(&self) -> RosterStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RosterStats {
+            nodes: self.counters.nodes.load(Ordering::Relaxed),
+            unreadable: get(&self.counters.unreadable),
+            overflowed: get(&self.counters.overflowed),
+            refused: get(&self.counters.refused),
+        }
+    }
+
     fn post(self: &Arc<Self>, from: &NodeId, message: Bytes) {
         self.begin();
         let mut mail = lock(&self.mail);
         if mail.bytes + message.len() <= MAIL_BYTES_MAX {
             mail.bytes += message.len() + NOTE_BYTES;
             mail.messages.push_back((from.clone(), message));
+        } else {
+            self.counters.overflowed.fetch_add(1, Ordering::Relaxed);
         }
         drop(mail);
         self.wake.notify_one();
@@ -204,6 +241,7 @@ impl Gossip {
             }
         }
         self.end();
+        self.counters.nodes.store(0, Ordering::Relaxed);
     }
 
     /// Does what there is to do; true when there's more than one should do in one go.
@@ -224,7 +262,7 @@ impl Gossip {
             bytes += message.len();
             replication.handle_message(from.name.as_str(), &message, trackers, now());
             post.know(from);
-            post.send(replication, trackers);
+            self.send(post, replication, trackers);
         }
         if self.connected.swap(false, Ordering::AcqRel) {
             replication.handle_connected(now());
@@ -237,9 +275,32 @@ impl Gossip {
             // What changes from here on is told the next time.
             self.changed.store(false, Ordering::Release);
             replication.handle_timeout(trackers, now());
-            post.send(replication, trackers);
+            self.send(post, replication, trackers);
         }
         more
+    }
+
+    fn send(&self, post: &Post, replication: &mut Replication, trackers: &mut Trackers) {
+        let Counters {
+            nodes,
+            unreadable,
+            refused,
+            ..
+        } = &self.counters;
+        while let Some(output) = replication.poll_output(trackers) {
+            match &output {
+                Output::Event(ReplicaEvent::Unreadable(..)) => {
+                    unreadable.fetch_add(1, Ordering::Relaxed);
+                }
+                Output::Event(ReplicaEvent::Refused(_, metas)) => {
+                    refused.fetch_add(*metas as u64, Ordering::Relaxed);
+                }
+                // Who hears of one coming or going finds it counted.
+                Output::Event(_) => nodes.store(replication.nodes().count(), Ordering::Relaxed),
+                Output::ToAll(_) | Output::ToNode(..) => {}
+            }
+            post.send(output);
+        }
     }
 }
 
@@ -262,17 +323,15 @@ impl Post {
         }
     }
 
-    fn send(&self, replication: &mut Replication, trackers: &mut Trackers) {
-        while let Some(output) = replication.poll_output(trackers) {
-            match output {
-                Output::ToAll(message) => self.cluster.send_to_all(ServiceTag::PRESENCE, &message),
-                Output::ToNode(name, message) => {
-                    if let Some(node) = self.nodes.get(&name) {
-                        self.cluster.send_to(node, ServiceTag::PRESENCE, &message);
-                    }
+    fn send(&self, output: Output) {
+        match output {
+            Output::ToAll(message) => self.cluster.send_to_all(ServiceTag::PRESENCE, &message),
+            Output::ToNode(name, message) => {
+                if let Some(node) = self.nodes.get(&name) {
+                    self.cluster.send_to(node, ServiceTag::PRESENCE, &message);
                 }
-                Output::Event(event) => (self.report)(event),
             }
+            Output::Event(event) => (self.report)(event),
         }
     }
 }

@@ -8,7 +8,8 @@
 //! state     = "S" answer? (shard size section)*
 //! ask       = "A" start (shard have cursor?)*     whose state is asked for; cursor? is 0, or 1 more than it
 //! bye       = "B"
-//! section   = 0 from to (change)*                 what changed after `from` and up to `to`
+//! section   = 0 from to (change)*                 what changed after `from` and up to `to`; when asked for what comes
+//!                                                 after `from`: that nothing does, since this node is at `to`, `from` or less
 //!           | 1 after upto at (change)*           what is there of these versions, as of version `at`
 //! change    = gap flags gone? meta?               gap: from the version before; flags: 1 gone, 2 meta
 //! meta      = prev topic? key members             topic? is 0 for that of the meta before, or 1 more than its
@@ -200,7 +201,8 @@ pub(super) struct Section<'a> {
 /// Which versions a section is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Span {
-    /// All that changed after `from` and up to `to`, and isn't undone by then.
+    /// All that changed after `from` and up to `to`, and isn't undone by then. In an answer to who asks for more than there
+    /// is `to` is the node's version, and no more than `from`.
     Delta { from: u64, to: u64 },
     /// All metas of a version above `after` and up to `upto` that were there at version `at`. With `upto` being
     /// `at` they are the last.

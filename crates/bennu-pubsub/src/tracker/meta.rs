@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use bennu_wire::{DecodeError, Payload};
+use bennu_wire::{DecodeError, DecodeLimits, Payload};
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -31,11 +31,15 @@ impl Meta {
     /// Serializes a meta. Members named `phx_ref` or `phx_ref_prev` are left out: the tracker adds its own.
     ///
     /// # Errors
-    /// When the value doesn't serialize to a JSON object.
+    /// When the value doesn't serialize to a JSON object, or to one that a client might not send either: nested deeper
+    /// than 128, or with half of a surrogate pair ([`DecodeLimits::check_json`]).
     pub fn new<T: Serialize + ?Sized>(value: &T) -> Result<Self, PresenceError> {
         let payload =
             Payload::new(value).map_err(|error| PresenceError::Meta(error.to_string()))?;
         let json = payload.as_json().and_then(members).ok_or_else(not_object)?;
+        // It will be sent on, to other nodes and to clients.
+        let passable = DecodeLimits::default().check_json(payload.as_json().unwrap_or_default());
+        passable.map_err(|error| PresenceError::Meta(error.to_string()))?;
         // A reserved name may also be hidden behind escapes.
         let suspect = json.contains("phx_ref") || json.contains("\\u");
         let members = if suspect {
@@ -264,6 +268,11 @@ mod tests {
             r#"{"__proto__":{"phx_ref":1}}"#,
             Some(r#"{"__proto__":{"phx_ref":1},REFS}"#),
         );
+        let nested = |depth| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        check(&nested(127), Some(&nested(127).replace("]}", "],REFS}")));
+        check(&nested(128), None);
+        check(&nested(1_000_000), None);
+        check(r#"{"a":"\udc00"}"#, None);
         for other in ["null", "1", r#""{}""#, "[]", r#"[{"a":1}]"#, "true"] {
             check(other, None);
         }

@@ -41,6 +41,9 @@ pub(super) struct Progress {
     pub(super) version: u64,
     /// There are changes up to this version.
     pub(super) target: u64,
+    /// The node said last that it's at an older version than this one believes to know of. That may be on its way from
+    /// before; if it isn't, somebody else has spoken in the node's name, and the node is asked.
+    pub(super) doubt: bool,
     /// While the state is being sent, since too many changes were missed.
     sync: Option<Sync>,
     /// Whether what is mirrored is kept from clients.
@@ -76,14 +79,46 @@ pub(super) enum Step<'a> {
 }
 
 impl Progress {
-    /// What is missing, if anything is known to be.
+    /// What is to be asked for, if anything is.
     pub(super) fn want(&self, shard: usize) -> Option<Want> {
-        let cursor = self.sync.as_ref().map(|it| it.cursor);
-        (cursor.is_some() || self.version < self.target).then_some(Want {
+        (self.is_behind() || self.doubt).then_some(Want {
             shard: shard as u64,
             have: self.version,
-            cursor,
+            cursor: self.sync.as_ref().map(|it| it.cursor),
         })
+    }
+
+    /// Whether something is known to be missing.
+    pub(super) fn is_behind(&self) -> bool {
+        self.sync.is_some() || self.version < self.target
+    }
+
+    /// A heartbeat says which version there is.
+    pub(super) fn hear(&mut self, version: u64) {
+        self.target = self.target.max(version);
+        self.doubt = version < self.version;
+    }
+
+    /// The node was asked for what comes after `asked`, and says that it's at `version`, which isn't more. What was
+    /// believed beyond it wasn't said by the node. True when all that is known above `version` is to be dropped; the
+    /// rest is asked for again.
+    pub(super) fn correct(&mut self, asked: u64, version: u64) -> bool {
+        if asked != self.version || version > asked {
+            return false;
+        }
+        self.target = version;
+        self.doubt = false;
+        if version == asked {
+            return false;
+        }
+        self.version = version;
+        // What changes from now on is known, and all that is there by now isn't.
+        self.sync = (version > 0).then(|| Sync {
+            base: version,
+            cursor: 0,
+            gone: HashSet::new(),
+        });
+        true
     }
 
     /// Decides what to do with a section, as if that had been done when this returns.
@@ -152,8 +187,9 @@ impl Progress {
 mod tests {
     use super::{Progress, Span, Step};
 
-    /// What becomes of sections, one after the other: `d 1-3` is a delta, `r 0-5@9` a range as of 9, and `d 1-3 x2` a
-    /// delta in which version 2 went. Behind `=>` stands what is taken in, and then what is wanted.
+    /// What becomes of sections, one after the other: `d 1-3` is a delta, `r 0-5@9` a range as of 9, `d 1-3 x2` a
+    /// delta in which version 2 went, `n 9-3` the answer that there's nothing after 9 but the node is at 3, and `h 3` a
+    /// heartbeat. Behind `=>` stands what is taken in, and then what is wanted.
     #[track_caller]
     fn check(script: &str) {
         let mut progress = Progress::default();
@@ -163,6 +199,18 @@ mod tests {
             let kind = words.next().unwrap();
             let mut numbers = words.filter_map(|it| it.parse().ok());
             let mut number = || numbers.next().unwrap();
+            if kind == "h" || kind == "n" {
+                let found = if kind == "h" {
+                    progress.hear(number());
+                    "heard"
+                } else if progress.correct(number(), number()) {
+                    "dropped"
+                } else {
+                    "kept"
+                };
+                assert_eq!(format!("{found}{}", wanted(&progress)), expected, "{line}");
+                continue;
+            }
             let span = if kind == "d" {
                 Span::Delta {
                     from: number(),
@@ -195,16 +243,38 @@ mod tests {
             if taken {
                 progress.end(span);
             }
-            let want = progress.want(0).map(|it| match it.cursor {
-                Some(cursor) => format!(", wants {}:{cursor}", it.have),
-                None => format!(", wants {}", it.have),
-            });
-            assert_eq!(
-                format!("{found}{}", want.unwrap_or_default()),
-                expected,
-                "{line}"
-            );
+            assert_eq!(format!("{found}{}", wanted(&progress)), expected, "{line}");
         }
+    }
+
+    fn wanted(progress: &Progress) -> String {
+        let want = progress.want(0).map(|it| match it.cursor {
+            Some(cursor) => format!(", wants {}:{cursor}", it.have),
+            None => format!(", wants {}", it.have),
+        });
+        want.unwrap_or_default()
+    }
+
+    #[test]
+    fn what_a_node_never_said_is_taken_back_when_it_contradicts() {
+        check(
+            "
+            d 0-3 => after 0
+            h 900 => heard, wants 3
+            n 3-3 => kept
+            d 3-900 => after 3
+            h 4 => heard, wants 900
+            n 5-4 => kept, wants 900
+            n 900-901 => kept, wants 900
+            n 900-4 => dropped, wants 4:0
+            d 4-5 x2 => after 4+, wants 5:0
+            r 0-5@5 => 0-5 without [2]
+            h 5 => heard
+            r 0-4@800 => 0-4 without [], wants 800:4
+            n 800-0 => dropped
+            d 0-1 => after 0
+            ",
+        );
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) struct Remote {
     mirrors: BTreeMap<Origin, Mirror>,
     /// What all mirrors cost.
     bytes: usize,
-    /// Metas that were left out, since there was no room for them or they were no JSON objects.
+    /// Metas that were left out: there was no room for them, or they weren't what this node's own have to be.
     refused: usize,
 }
 
@@ -252,6 +252,15 @@ impl Tracker {
         }
     }
 
+    /// Forgets what a replica tracks by versions above `after`.
+    pub(super) fn drop_after(&mut self, origin: Origin, after: u64, now: Instant) {
+        self.apply(origin, now, |edit| {
+            for version in edit.versions(after, u64::MAX) {
+                edit.remove(version);
+            }
+        });
+    }
+
     /// How many metas were left out since this was asked last.
     pub(super) fn take_refused(&mut self) -> usize {
         let remote = self.remote.as_mut();
@@ -310,8 +319,7 @@ impl Edit<'_> {
             return;
         }
         let bytes = META_BYTES + told.topic.len() + told.key.len() + told.members.len();
-        let full = self.remote.bytes + bytes > self.tracker.options.remote_bytes_max;
-        let Some(meta) = Meta::from_members(told.members).filter(|_| !full) else {
+        let Some(meta) = self.admit(told, bytes) else {
             self.remote.refused += 1;
             return;
         };
@@ -336,6 +344,22 @@ impl Edit<'_> {
             hidden: None,
         };
         self.mirror.insert(version, mirrored);
+    }
+
+    /// The meta that a node told of, if there's room for it and it keeps to what holds for those of this node.
+    ///
+    /// One that doesn't is left out by itself. If the message were dropped, what else is in it would be missing, and be
+    /// asked for again and again.
+    fn admit(&self, told: ToldMeta<'_>, bytes: usize) -> Option<Meta> {
+        let options = &self.tracker.options;
+        if self.remote.bytes + bytes > options.remote_bytes_max
+            || told.members.len() > options.meta_bytes_max
+        {
+            return None;
+        }
+        let meta = Meta::from_members(told.members)?;
+        self.tracker.check(told.key, &meta).ok()?;
+        Some(meta)
     }
 
     fn remove(&mut self, version: u64) {

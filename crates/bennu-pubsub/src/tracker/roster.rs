@@ -14,7 +14,7 @@ use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     Listing, Meta, Owner, PresenceDiff, PresenceEntry, PresenceError, PresenceOptions, PresenceRef,
-    Presences, Replica, ReplicaEvent, Replication, Shards, Tracker,
+    Presences, Replica, ReplicaEvent, Replication, RosterStats, Shards, Tracker,
     gossip::{Beginning, Gossip},
     meta::hash,
 };
@@ -127,6 +127,13 @@ impl Roster {
         if let Some(gossip) = &self.inner.gossip {
             gossip.end();
         }
+    }
+
+    /// How it gets on with other nodes. All zero where there are none.
+    #[must_use]
+    pub fn stats(&self) -> RosterStats {
+        let gossip = self.inner.gossip.as_ref();
+        gossip.map(|it| it.stats()).unwrap_or_default()
     }
 
     /// Somebody new, who tracks nothing yet.

@@ -84,15 +84,10 @@ fn who_crashed_is_down_after_six_seconds_and_gone_after_twenty_minutes() {
     assert_eq!(shown(&mut world, 0), 3, "it may be just slow");
     world.run_until(crash + DOWN + DELAY);
     assert_eq!(world.disagreement(), None);
-    assert_eq!(mirrored(&world, 0), 2, "it's remembered");
+    assert_eq!(world.nodes[0].mirrored(), 2, "it's remembered");
     world.run_until(crash + 20 * 60 * SECOND + DELAY);
-    assert_eq!(mirrored(&world, 0), 1, "it's forgotten");
+    assert_eq!(world.nodes[0].mirrored(), 1, "it's forgotten");
     assert_eq!(said(&world, |it| matches!(it, ReplicaEvent::Gone(_))), 2);
-}
-
-fn mirrored(world: &World, number: usize) -> usize {
-    let trackers = world.nodes[number].trackers.iter();
-    trackers.map(|it| it.mirrored()).sum()
 }
 
 #[test]
@@ -296,7 +291,7 @@ fn what_others_track_takes_no_more_than_is_allowed_and_it_is_said() {
     track_many(&mut world, 0, 10_000);
     let now = world.now;
     world.run_until(now + 5 * SECOND);
-    let mirrored = mirrored(&world, 1);
+    let mirrored = world.nodes[1].mirrored();
     assert!((500..=700).contains(&mirrored), "{mirrored}");
     let refused = world.events.iter().filter_map(|(_, it)| match it {
         ReplicaEvent::Refused(_, metas) => Some(*metas),

@@ -1,7 +1,7 @@
-//! One node of a simulated cluster, and what a client of it knows that heard every diff.
+//! One node of a simulated cluster, and what a client of it knows that heard every diff. The fuzzer has it as well.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -151,17 +151,26 @@ impl Node {
 
     /// What the node shows.
     pub(crate) fn list(&mut self) -> View {
+        let followed = self.followed.keys().map(|(topic, ..)| topic.as_str());
+        // Another node may say of any topic that it's in any shard.
+        let topics: BTreeSet<_> = followed.chain(TOPICS).collect();
         let mut list = View::new();
-        for (index, topic) in TOPICS.iter().enumerate() {
-            let tracker = &mut self.trackers[shard(index)];
-            let topic = (*topic).into();
-            let shown = tracker.list(&topic);
-            let metas: Vec<_> = metas(&topic, &shown).collect();
-            assert_eq!(tracker.count(&topic), metas.len());
-            assert_eq!(tracker.count_keys(&topic), shown.len());
-            list.extend(metas);
+        for name in topics {
+            let topic = name.into();
+            for tracker in &mut self.trackers {
+                let shown = tracker.list(&topic);
+                let metas: Vec<_> = metas(name, &shown).collect();
+                assert_eq!(tracker.count(&topic), metas.len());
+                assert_eq!(tracker.count_keys(&topic), shown.len());
+                list.extend(metas);
+            }
         }
         list
+    }
+
+    /// How many metas of other nodes it knows.
+    pub(crate) fn mirrored(&self) -> usize {
+        self.trackers.iter().map(Tracker::mirrored).sum()
     }
 
     /// The order in which a key's metas are shown.

@@ -183,6 +183,61 @@ async fn who_leaves_the_cluster_is_gone_at_once_and_who_crashes_after_six_second
 }
 
 #[tokio::test(start_paused = true)]
+async fn messages_that_wait_take_no_more_than_64_mib_and_what_is_dropped_is_counted() {
+    let bus = LocalBus::new();
+    let [ant, mut bee] = two(&bus).await;
+    let cluster = ant.pubsub.cluster().unwrap();
+    // Nonsense of 8 MiB, that the bus brings at once; the presence's task runs later.
+    let nonsense = [&b"\x01?\x04test"[..], &vec![0; 8 << 20]].concat();
+    for _ in 0..10 {
+        cluster.send_to_all(ServiceTag::PRESENCE, &nonsense);
+    }
+    for _ in 0..7 {
+        let event = bee.event().await;
+        assert!(matches!(event, ReplicaEvent::Unreadable(..)), "{event:?}");
+    }
+    let stats = bee.roster.stats();
+    assert_eq!((stats.unreadable, stats.overflowed), (7, 3));
+    let ana = ant.roster.member();
+    ana.track(&"room:1".into(), "ana", &meta()).unwrap();
+    assert_eq!(bee.told().await, joined(&["ana"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_are_counted_as_they_come_and_go() {
+    let bus = LocalBus::new();
+    let nodes = |it: &Node| it.roster.stats().nodes;
+    let alone = Node::begin(&LocalBus::new(), "alone");
+    assert_eq!(nodes(&alone), 0);
+    let [mut ant, mut bee] = two(&bus).await;
+    assert_eq!((nodes(&ant), nodes(&bee)), (1, 1));
+    let wasp = Node::begin(&bus, "wasp");
+    assert_eq!(ant.event().await, up("wasp"));
+    assert_eq!(bee.event().await, up("wasp"));
+    assert_eq!((nodes(&ant), nodes(&bee)), (2, 2));
+
+    // It doesn't hear the others either.
+    bee.adapter.disconnect();
+    for _ in 0..2 {
+        let event = bee.event().await;
+        assert!(matches!(event, ReplicaEvent::Down(_)), "{event:?}");
+    }
+    assert_eq!(ant.event().await, ReplicaEvent::Down("bee".into()));
+    assert_eq!((nodes(&ant), nodes(&bee)), (1, 0));
+    bee.adapter.reconnect();
+    assert_eq!(ant.event().await, up("bee"));
+    assert_eq!(nodes(&ant), 2);
+
+    wasp.roster.leave();
+    assert_eq!(ant.event().await, ReplicaEvent::Gone("wasp".into()));
+    assert_eq!(nodes(&ant), 1);
+    ant.roster.leave();
+    while nodes(&ant) > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn presences_of_two_names_on_one_cluster_do_not_mix() {
     let bus = LocalBus::new();
     let [ant, mut bee] = two(&bus).await;
@@ -217,6 +272,7 @@ async fn nonsense_from_the_bus_is_reported_and_does_no_harm() {
         let event = bee.event().await;
         assert!(matches!(event, ReplicaEvent::Unreadable(..)), "{event:?}");
     }
+    assert_eq!(bee.roster.stats().unreadable, 2);
     let ana = ant.roster.member();
     ana.track(&"room:1".into(), "ana", &meta()).unwrap();
     assert_eq!(bee.told().await, joined(&["ana"]));

@@ -6,6 +6,8 @@
     reason = "a test says so by panicking"
 )]
 
+#[path = "../../../bennu-pubsub/tests/suite/log.rs"]
+mod log;
 #[path = "../../../bennu-pubsub/tests/suite/server.rs"]
 mod server;
 #[path = "../../../bennu-pubsub/tests/suite/mod.rs"]
@@ -89,4 +91,9 @@ mod one {
 mod several {
     use super::*;
     suite!(Redis::start(3));
+}
+
+#[tokio::test]
+async fn an_outage_is_told_of_now_and_then() {
+    log::an_outage_is_told_of_now_and_then(Redis::start(1), "Redis").await;
 }

@@ -104,12 +104,19 @@ impl Handshake {
             Some(status) => return Err(ResponseError::Status(status)),
             None => return Err(ResponseError::Malformed("no status")),
         }
+        if response.version != Some(1) {
+            return Err(ResponseError::Malformed("not HTTP/1.1"));
+        }
         let has = |name: &str, value: &dyn Fn(&[u8]) -> bool| {
             let mut headers = response.headers.iter();
             headers.any(|it| it.name.eq_ignore_ascii_case(name) && value(it.value))
         };
         if !has("upgrade", &|it| it.eq_ignore_ascii_case(b"websocket")) {
             return Err(ResponseError::Malformed("no upgrade to websocket"));
+        }
+        let is_upgrade = |it: &[u8]| it.trim_ascii().eq_ignore_ascii_case(b"upgrade");
+        if !has("connection", &|it| it.split(|b| *b == b',').any(is_upgrade)) {
+            return Err(ResponseError::Malformed("a connection that isn't upgraded"));
         }
         if !has("sec-websocket-accept", &|it| it == accept(&self.key)) {
             return Err(ResponseError::Malformed("a wrong sec-websocket-accept"));
@@ -213,8 +220,21 @@ mod tests {
             check(&RIGHT.replace(from, to), Err(ResponseError::Malformed(why)));
         };
         wrong("HTTP/1.1", "SPDY", "no HTTP response");
+        wrong("HTTP/1.1", "HTTP/1.0", "not HTTP/1.1");
         wrong("s3pP", "S3pP", "a wrong sec-websocket-accept");
         wrong(": WebSocket", ": h2c", "no upgrade to websocket");
+        wrong(
+            "Connection: Upgrade",
+            "Connection: keep-alive",
+            "a connection that isn't upgraded",
+        );
+        wrong(
+            "Connection: Upgrade\r\n",
+            "",
+            "a connection that isn't upgraded",
+        );
+        let listed = RIGHT.replace(": Upgrade\r", ": keep-alive, Upgrade\r");
+        check(&listed, Ok(Some(listed.len())));
         wrong(
             "Connection:",
             "Sec-WebSocket-Extensions: permessage-deflate\r\nConnection:",

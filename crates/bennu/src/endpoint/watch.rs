@@ -26,6 +26,7 @@ impl<A> Endpoint<A> {
             },
             connections: self.connections(),
             topics: self.pubsub.topics(),
+            nodes: self.presence.nodes(),
             adapter_connected: adapter.connected,
             adapter_error: adapter.error,
             broadcasts_lost: adapter.lost,

@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::{future::poll_fn, net::IpAddr, task::Poll};
 
 use axum::{
     extract::rejection::StringRejection,
@@ -356,4 +356,126 @@ async fn who_sends_more_than_is_wanted_gets_to_read_why() {
     let mut status = [0; 12];
     client.read_exact(&mut status).await.unwrap();
     assert_eq!(&status, b"HTTP/1.1 400");
+}
+
+#[tokio::test]
+async fn requests_that_take_longer_than_a_shutdown_may_are_left() {
+    for (limit, seconds) in [(None, 10), (Some(3), 3)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (begins, goes) = (begun.clone(), go.clone());
+        let slow = get(move || async move {
+            begins.notify_one();
+            goes.notified().await;
+            "ok"
+        });
+        let mut server = serve(listener, Router::new().route("/", slow))
+            .with_graceful_shutdown(async { stopped.await.unwrap() });
+        if let Some(seconds) = limit {
+            server = server.shutdown_timeout(Duration::from_secs(seconds));
+        }
+        let stats = server.stats();
+        let server = tokio::spawn(server.into_future());
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(REQUEST.as_bytes()).await.unwrap();
+        begun.notified().await;
+
+        tokio::time::pause();
+        let began = Instant::now();
+        stop.send(()).unwrap();
+        server.await.unwrap().unwrap();
+        assert_eq!(began.elapsed().as_secs(), seconds);
+        assert_eq!(stats.connections(), 1);
+        tokio::time::resume();
+
+        // It's left to itself, not ended: the process that goes on sees it through.
+        go.notify_one();
+        let mut status = [0; 12];
+        client.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200");
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_takes_no_longer_than_the_requests_under_way() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server =
+        serve(listener, Router::new()).with_graceful_shutdown(async { stopped.await.unwrap() });
+    let server = tokio::spawn(server.into_future());
+    tokio::time::pause();
+    let began = Instant::now();
+    stop.send(()).unwrap();
+    server.await.unwrap().unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+/// How many of 32 clients are let in by a server that doesn't accept, and that one who comes when it does is served.
+async fn let_in(backlog: u32) -> usize {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = Router::new().route("/", get(|| async { "ok" }));
+    let server = serve(listener, app).backlog(backlog);
+    let stats = server.stats();
+    let mut server = server.into_future();
+    // It listens from here on, and accepts nobody until it's polled again.
+    let listens = poll_fn(|cx| Poll::Ready(server.as_mut().poll(cx).is_pending()));
+    assert!(listens.await);
+    tokio::time::pause();
+    let mut clients = Vec::new();
+    for _ in 0..32 {
+        // Who gets in does at once: over loopback no packet travels.
+        match timeout(Duration::from_millis(1), TcpStream::connect(address)).await {
+            Ok(client) => clients.push(client.unwrap()),
+            Err(_) => break,
+        }
+    }
+    tokio::time::resume();
+    let server = tokio::spawn(server);
+    while stats.connections() < clients.len() {
+        tokio::task::yield_now().await;
+    }
+    let mut late = TcpStream::connect(address).await.unwrap();
+    late.write_all(REQUEST.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    late.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    server.abort();
+    clients.len()
+}
+
+#[tokio::test]
+async fn no_more_connections_wait_to_be_accepted_than_the_backlog() {
+    // Linux lets in one more than it's told.
+    let few = let_in(4).await;
+    assert!((4..=5).contains(&few), "{few}");
+    assert_eq!(let_in(64).await, 32);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_body_that_nobody_wants_so_much_is_read_for_so_long() {
+    let begin = async || {
+        let mut connection = Connection::new(&Limits::default());
+        let head = "POST /refuse HTTP/1.1\r\nhost: a\r\ncontent-length: 200000000\r\n\r\n";
+        connection.send(head).await;
+        assert_eq!(connection.status().await, "400");
+        connection
+    };
+    // One who sends as fast as it can.
+    let mut connection = begin().await;
+    let chunk = vec![b'x'; 100_000];
+    let mut sent = 0;
+    while connection.client.write_all(&chunk).await.is_ok() {
+        sent += chunk.len();
+    }
+    // What the connection in memory has room for was sent, too.
+    assert!((64_000_000..66_000_000).contains(&sent), "{sent}");
+    // One who stops.
+    let mut connection = begin().await;
+    let began = Instant::now();
+    connection.send("x").await;
+    connection.stop.closed().await;
+    assert_eq!(began.elapsed().as_secs(), 5);
 }

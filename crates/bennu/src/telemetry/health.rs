@@ -11,7 +11,7 @@ use serde::Serialize;
 /// assert!(health.is_ready());
 /// assert_eq!(
 ///     serde_json::to_string(&health)?,
-///     r#"{"status":"ok","connections":0,"topics":0,"adapter_connected":true,"broadcasts_lost":0}"#
+///     r#"{"status":"ok","connections":0,"topics":0,"nodes":1,"adapter_connected":true,"broadcasts_lost":0}"#
 /// );
 /// # Ok::<(), serde_json::Error>(())
 /// ```
@@ -24,6 +24,8 @@ pub struct Health {
     pub connections: usize,
     /// Topics that have subscribers.
     pub topics: usize,
+    /// Nodes that are there as far as this one hears, itself included: see [`Presence::nodes`](crate::Presence::nodes).
+    pub nodes: usize,
     /// Whether other nodes can be reached. True where there are none.
     pub adapter_connected: bool,
     /// Why they can't be reached: which server, and what it said. It's for logs and operators; in JSON, which may be for

@@ -6,6 +6,7 @@ use super::{SECRET_BYTES_MIN, TOKEN_BYTES_MAX, term::TermError};
 
 /// Why a token isn't taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TokenError {
     /// There is none.
     Missing,

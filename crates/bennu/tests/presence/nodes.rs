@@ -91,3 +91,34 @@ async fn a_key_on_two_nodes_has_the_metas_of_both_in_one_order() {
     ];
     assert_eq!(text(&lists[0]), text(&lists[1]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn health_and_metrics_say_how_many_nodes_there_are() {
+    let bus = LocalBus::new();
+    let [west, east] = two(&bus).await;
+    for (endpoint, nodes) in [(&west, 2), (&east, 2), (&Endpoint::new(()), 1)] {
+        assert_eq!(endpoint.presence().nodes(), nodes);
+        assert_eq!(endpoint.health().nodes, nodes);
+    }
+    let metrics = west.metrics().await;
+    assert_eq!(metrics.get("bennu_cluster_nodes", &[]), Some(2.0));
+    let alone = Endpoint::new(()).metrics().await;
+    assert_eq!(alone.get("bennu_cluster_nodes", &[]), None);
+
+    let cluster = west.pubsub().cluster().unwrap();
+    let nonsense = b"\x01S\x08presence";
+    cluster.send_to_all(bennu_pubsub::ServiceTag::PRESENCE, nonsense);
+    let mut on_west = west.subscribe("lobby:3");
+    let (guest, _) = Guest::join(&east, "lobby:3", &["ana"]).await;
+    assert_eq!(on_west.recv().await.event(), "presence_diff");
+    let ignored = east.metrics().await;
+    let ignored = ignored.get("bennu_presence_ignored_total", &[("why", "unreadable")]);
+    assert_eq!(ignored, Some(1.0));
+
+    drop(guest);
+    assert_eq!(on_west.recv().await.event(), "presence_diff");
+    east.leave_cluster().await;
+    while west.health().nodes > 1 {
+        tokio::task::yield_now().await;
+    }
+}

@@ -76,7 +76,7 @@ async fn an_adapter_says_how_it_is() {
     assert!(health.is_ready());
     assert_eq!(
         serde_json::to_value(health).unwrap(),
-        json!({"status": "degraded", "connections": 0, "topics": 0, "adapter_connected": false, "broadcasts_lost": 7})
+        json!({"status": "degraded", "connections": 0, "topics": 0, "nodes": 1, "adapter_connected": false, "broadcasts_lost": 7})
     );
 }
 

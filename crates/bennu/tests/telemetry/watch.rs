@@ -1,6 +1,6 @@
 //! Health, and who is connected.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, task::Poll, time::Duration};
 
 use bennu::{ChannelStatus, SocketOptions, SocketRef, Transport};
 use http::Request;
@@ -19,7 +19,7 @@ async fn health_says_how_many_are_there_and_whether_more_may_come() {
     assert!(health.is_ready());
     assert_eq!(
         serde_json::to_value(health).unwrap(),
-        json!({"status": "ok", "connections": 1, "topics": 2, "adapter_connected": true, "broadcasts_lost": 0})
+        json!({"status": "ok", "connections": 1, "topics": 2, "nodes": 1, "adapter_connected": true, "broadcasts_lost": 0})
     );
     let drained = tokio::spawn({
         let endpoint = endpoint.clone();
@@ -176,6 +176,46 @@ async fn who_is_gone_or_never_was_tells_nothing() {
     }
     assert_eq!(endpoint.inspect(socket).await, None);
     assert!(endpoint.sockets(None, 1).is_empty());
+}
+
+#[tokio::test]
+async fn a_list_has_ten_thousand_connections_at_most_and_the_next_one_goes_on() {
+    let endpoint = endpoint(SocketOptions::new());
+    let router = endpoint.router();
+    for _ in 0..10_001 {
+        let request = Request::get("/socket/longpoll").body(axum::body::Body::empty());
+        let answer = router.clone().oneshot(request.unwrap()).await.unwrap();
+        assert!(answer.status().is_success());
+    }
+    let list = endpoint.sockets(None, usize::MAX);
+    assert_eq!(list.len(), 10_000);
+    let after = list.last().map(|it| it.socket);
+    assert_eq!(endpoint.sockets(after, usize::MAX).len(), 1);
+}
+
+#[tokio::test]
+async fn so_many_questions_to_connections_are_open_at_once() {
+    let endpoint = endpoint(SocketOptions::new());
+    let _client = Client::connect(&endpoint).await;
+    let socket = endpoint.sockets(None, 1)[0].socket;
+    let mut questions: Vec<_> = (0..1_025)
+        .map(|_| Box::pin(endpoint.inspect(socket)))
+        .collect();
+    // The connection has its turn to answer when this task waits.
+    poll_fn(|cx| {
+        let (beyond, first) = questions.split_last_mut().unwrap();
+        for question in first {
+            assert!(question.as_mut().poll(cx).is_pending());
+        }
+        assert_eq!(beyond.as_mut().poll(cx), Poll::Ready(None));
+        Poll::Ready(())
+    })
+    .await;
+    questions.truncate(1_024);
+    for question in questions {
+        assert!(question.await.is_some());
+    }
+    assert!(endpoint.inspect(socket).await.is_some());
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use super::{Output, ReplicaEvent, Replication, Shards};
 use crate::tracker::{
     MessageError,
     dot::Origin,
-    draft::Draft,
-    message::{Sections, Versions, Wants},
+    draft::{ChangesDraft, Draft},
+    message::{Sections, Span, Versions, Wants},
     peer::{Progress, Step},
 };
 
@@ -65,8 +65,8 @@ impl Replication {
             return;
         };
         for ((shard, progress), version) in peer.shards.iter_mut().enumerate().zip(versions) {
-            progress.target = progress.target.max(version.unwrap_or(0));
-            if progress.want(shard).is_none() {
+            progress.hear(version.unwrap_or(0));
+            if !progress.is_behind() {
                 show(shard, progress, peer.origin, shards, now);
             }
         }
@@ -93,6 +93,12 @@ impl Replication {
             };
             let hidden = progress.hidden;
             let (span, changes) = (section.span, section.changes);
+            if let Span::Delta { from, to } = span
+                && answer
+                && progress.correct(from, to)
+            {
+                shards.with(shard, |it| it.drop_after(origin, to, now));
+            }
             let taken = match progress.step(span) {
                 Step::Ignore => None,
                 Step::Delta { have, gone } => shards.with(shard, |it| {
@@ -156,6 +162,13 @@ impl Replication {
                 break;
             }
             shards.with(shard, |it| {
+                let version = it.version();
+                if want.have > version || want.have == version && want.cursor.is_none() {
+                    // There is nothing. Somebody who isn't this node must have said so, and is contradicted.
+                    let (from, to) = (want.have, version);
+                    let none = ChangesDraft::new(from);
+                    return draft.section(want.shard, Span::Delta { from, to }, &none);
+                }
                 let room = |draft: &Draft| room(self.message_bytes_max, draft.len() - empty);
                 let bytes = room(&draft);
                 let delta = it.write_delta(want.shard, want.have, bytes, &mut draft);

@@ -45,7 +45,11 @@ pub enum ReplicaEvent {
     /// A node sent what can't be understood.
     Unreadable(Arc<str>, MessageError),
     /// So many metas of a node were left out: there was no room for them
-    /// ([`PresenceOptions::remote_bytes_max`](crate::tracker::PresenceOptions::remote_bytes_max)), or they were no JSON objects.
+    /// ([`PresenceOptions::remote_bytes_max`](crate::tracker::PresenceOptions::remote_bytes_max)), or they were beyond what
+    /// this node's own may be
+    /// ([`key_bytes_max`](crate::tracker::PresenceOptions::key_bytes_max),
+    /// [`meta_bytes_max`](crate::tracker::PresenceOptions::meta_bytes_max), and what makes a
+    /// [`Meta`](crate::tracker::Meta)).
     Refused(Arc<str>, usize),
 }
 

@@ -35,6 +35,7 @@ impl Metrics {
         self.add_adapter(pubsub);
         if let Some(cluster) = pubsub.cluster() {
             self.add_cluster(cluster);
+            self.add_nodes(presence);
         }
     }
 
@@ -120,6 +121,29 @@ impl Metrics {
                 ("late", stats.registrations_late),
                 ("disconnected", stats.registrations_deferred),
             ],
+        );
+    }
+
+    fn add_nodes(&mut self, presence: &Presence) {
+        let stats = presence.roster().stats();
+        self.add_value(
+            "bennu_cluster_nodes",
+            Kind::Gauge,
+            "Nodes that are there as far as this one hears, itself included.",
+            presence.nodes() as u64,
+        );
+        self.add_labelled(
+            "bennu_presence_ignored_total",
+            Kind::Counter,
+            "Messages about presences of other nodes that went no further, by why.",
+            "why",
+            &[("unreadable", stats.unreadable), ("full", stats.overflowed)],
+        );
+        self.add_value(
+            "bennu_presence_metas_refused_total",
+            Kind::Counter,
+            "Metas of other nodes that were left out, being beyond a limit of this one.",
+            stats.refused,
         );
     }
 
