@@ -298,7 +298,7 @@ async fn a_server_that_means_no_good_ends_a_run_in_bounded_time() {
     check(b"", false, "--timeout").await;
     check(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", true, "200").await;
     check(b"SSH-2.0-OpenSSH\r\n", false, "no WebSocket").await;
-    let wrong = b"HTTP/1.1 101 X\r\nupgrade: websocket\r\nsec-websocket-accept: x\r\n\r\n";
+    let wrong = b"HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: x\r\n\r\n";
     check(wrong, false, "sec-websocket-accept").await;
 }
 
