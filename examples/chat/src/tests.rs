@@ -51,6 +51,19 @@ async fn a_person_has_a_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_is_in_twenty_rooms_at_most() {
+    let endpoint = crate::Chat::new("").endpoint;
+    let client = person(&endpoint, "ada").await;
+    for n in 0..20 {
+        client.join(&format!("room:{n}"), ()).await.unwrap();
+    }
+    let refused = client.join("room:lobby", ()).await.unwrap_err();
+    assert_payload!(refused.response, {"reason": "too many channels joined"});
+    let bob = person(&endpoint, "bob").await;
+    bob.join("room:lobby", ()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_comes_and_goes_is_seen_by_the_others() {
     let endpoint = crate::Chat::new("").endpoint;
     let ada = in_room(&endpoint, "ada").await;
