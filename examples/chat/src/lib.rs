@@ -110,8 +110,10 @@ impl Socket for Person {
             return Err(refuse("a name has 1 to 20 characters"));
         }
         // The page takes its name for what was typed, so nothing is left out of it here.
-        if name.chars().any(names::is_unseen) {
-            return Err(refuse("a name has characters that can be seen"));
+        if names::seen(name) != name {
+            return Err(refuse(
+                "a name has characters that can be seen, and single spaces",
+            ));
         }
         Ok(Self {
             name: name.to_owned(),

@@ -37,6 +37,12 @@ async fn a_person_has_a_name() {
         json!({}),
         json!({"name": " "}),
         json!({"name": "A\u{202e}da"}),
+        json!({"name": "\u{202e}".repeat(20)}),
+        json!({"name": "\0\u{1b}[2J"}),
+        json!({"name": "\0\u{1b}\u{7f}"}),
+        json!({"name": "\u{2800}"}),
+        json!({"name": "Ada\nLovelace"}),
+        json!({"name": "Ada  Lovelace"}),
         json!({"name": "x".repeat(21)}),
         json!({"name": ["x"]}),
     ] {
