@@ -18,10 +18,14 @@ use axum::{
     Router,
     body::{Body, HttpBody},
     extract::ConnectInfo,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use futures_util::future::join_all;
-use http::Request;
+use http::{
+    Request, StatusCode, Version,
+    header::{CONNECTION, HOST},
+    uri::Authority,
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
@@ -64,7 +68,9 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// | [`shutdown_timeout`](Serve::shutdown_timeout) | 10 s | requests under way are left to themselves |
 ///
 /// Connections that have become WebSockets are under the limits of [their mount](crate::SocketOptions), and no more
-/// under these. Handlers find the peer's address as axum's `ConnectInfo<SocketAddr>`. Nagle's algorithm is off.
+/// under these. Handlers find the peer's address as axum's `ConnectInfo<SocketAddr>`. Nagle's algorithm is off. A request of
+/// HTTP/1.1 without a `Host`, or with several or one that is no host, gets status 400 (RFC 9112 section 3.2), and the
+/// connection is closed.
 ///
 /// ```no_run
 /// # async fn example(endpoint: bennu::Endpoint<()>) -> std::io::Result<()> {
@@ -429,7 +435,27 @@ async fn linger(mut line: Line<impl Socket>) {
 }
 
 async fn answer(router: Router, request: Request<Body>) -> Result<Response, Infallible> {
+    if !names_its_host(&request) {
+        // What follows on this connection may be meant for somebody else.
+        let close = [(CONNECTION, "close")];
+        return Ok((StatusCode::BAD_REQUEST, close).into_response());
+    }
     router.oneshot(request).await
+}
+
+/// Whether it has one `Host`, as HTTP/1.1 asks for: of two, a proxy and this server could take different ones. An empty one is
+/// for addresses that have no host.
+fn names_its_host(request: &Request<Body>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => request.version() == Version::HTTP_10,
+        (Some(host), None) => host.is_empty() || is_host(host.as_bytes()),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+fn is_host(host: &[u8]) -> bool {
+    Authority::try_from(host).is_ok_and(|_| !host.contains(&b'@'))
 }
 
 /// Waits until the server is to stop. One that was dropped doesn't stop its connections.

@@ -261,7 +261,7 @@ function fit() {
 
 $("name-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const name = $("name").value.trim();
+  const name = $("name").value.trim().replace(/\s+/g, " ");
   if (name === "") return view.askName("", "A name has at least one character.");
   hangUp();
   me = name;

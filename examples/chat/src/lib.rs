@@ -18,6 +18,8 @@ pub use rooms::Rooms;
 use serde::Deserialize;
 
 const NAME_CHARS_MAX: usize = 20;
+/// Rooms that one connection may be in: the page joins three and those that its person adds.
+const CHANNELS_MAX: usize = 20;
 
 /// The chat, to be mounted in a router.
 ///
@@ -59,7 +61,9 @@ impl Chat {
     #[must_use]
     pub fn with(prefix: &str, set_up: impl FnOnce(Endpoint<Rooms>) -> Endpoint<Rooms>) -> Self {
         let prefix = prefix.trim_end_matches('/').to_owned();
-        let options = SocketOptions::new().longpoll(LongPoll::default());
+        let options = SocketOptions::new()
+            .longpoll(LongPoll::default())
+            .channels_max(CHANNELS_MAX);
         let endpoint = set_up(Endpoint::new(Rooms::default()))
             .socket_with::<Person>(&format!("{prefix}/socket"), options);
         let pubsub = endpoint.pubsub();
@@ -106,8 +110,10 @@ impl Socket for Person {
             return Err(refuse("a name has 1 to 20 characters"));
         }
         // The page takes its name for what was typed, so nothing is left out of it here.
-        if name.chars().any(names::is_unseen) {
-            return Err(refuse("a name has characters that can be seen"));
+        if names::seen(name) != name {
+            return Err(refuse(
+                "a name has characters that can be seen, and single spaces",
+            ));
         }
         Ok(Self {
             name: name.to_owned(),

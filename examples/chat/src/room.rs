@@ -63,8 +63,7 @@ impl Channel for Room {
         // Before anything is read, so that no message falls between what is read and what is heard.
         cx.listen().await;
         let Person { name: me, rooms } = cx.socket();
-        let entered = rooms.enter(name, cx.pubsub());
-        let (seat, history) = entered.ok_or_else(|| refuse("there are too many rooms"))?;
+        let (seat, history) = rooms.enter(name, cx.pubsub());
         cx.track(me, &Present {})?;
         cx.push_presence_state();
         Ok(Joined::with_reply(Self { seat }, Welcome { history }))

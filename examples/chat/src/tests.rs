@@ -37,6 +37,12 @@ async fn a_person_has_a_name() {
         json!({}),
         json!({"name": " "}),
         json!({"name": "A\u{202e}da"}),
+        json!({"name": "\u{202e}".repeat(20)}),
+        json!({"name": "\0\u{1b}[2J"}),
+        json!({"name": "\0\u{1b}\u{7f}"}),
+        json!({"name": "\u{2800}"}),
+        json!({"name": "Ada\nLovelace"}),
+        json!({"name": "Ada  Lovelace"}),
         json!({"name": "x".repeat(21)}),
         json!({"name": ["x"]}),
     ] {
@@ -48,6 +54,19 @@ async fn a_person_has_a_name() {
         let refused = client.join(&format!("room:{name}"), ()).await.unwrap_err();
         assert_payload!(refused.response, {"reason": "a room's name has 1 to 64 bytes"});
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_in_twenty_rooms_at_most() {
+    let endpoint = crate::Chat::new("").endpoint;
+    let client = person(&endpoint, "ada").await;
+    for n in 0..20 {
+        client.join(&format!("room:{n}"), ()).await.unwrap();
+    }
+    let refused = client.join("room:lobby", ()).await.unwrap_err();
+    assert_payload!(refused.response, {"reason": "too many channels joined"});
+    let bob = person(&endpoint, "bob").await;
+    bob.join("room:lobby", ()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -204,6 +204,35 @@ async fn heads_have_limits() {
     check(&tiny, "/", "", "200").await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_request_of_http_1_1_has_one_host() {
+    let check = async |version: &str, hosts: &str, expected: [&str; 2]| {
+        let mut connection = Connection::new(&Limits::default());
+        connection
+            .send(&format!("GET / HTTP/1.{version}\r\n{hosts}\r\n{REQUEST}"))
+            .await;
+        let statuses = [connection.status().await, connection.status().await];
+        assert_eq!(statuses, expected, "{version} {hosts:?}");
+    };
+    // What comes behind a request that is refused isn't looked at.
+    let (refused, alone) = (["400", "end"], ["200", "end"]);
+    check("1", "host: a\r\nconnection: close\r\n", alone).await;
+    check("1", "Host: a.example:4000\r\nconnection: close\r\n", alone).await;
+    check("1", "host: [::1]:4000\r\nconnection: close\r\n", alone).await;
+    check("1", "host: a_b\r\nconnection: close\r\n", alone).await;
+    check("1", "host:\r\nconnection: close\r\n", alone).await;
+    check("0", "", alone).await;
+    check("0", "host: a\r\n", alone).await;
+    check("1", "", refused).await;
+    check("1", "host: a\r\nhost: b\r\n", refused).await;
+    check("1", "host: a\r\nhost: a\r\n", refused).await;
+    check("0", "host: a\r\nhost: b\r\n", refused).await;
+    check("1", "host: a/b\r\n", refused).await;
+    check("1", "host: a, b\r\n", refused).await;
+    check("1", "host: u@a\r\n", refused).await;
+    check("1", "host: \u{e4}\r\n", refused).await;
+}
+
 #[tokio::test]
 async fn a_request_under_way_is_finished_and_then_the_connection_ends() {
     let mut connection = Connection::new(&Limits::default());
