@@ -53,11 +53,20 @@ impl Listen {
             let presence = self.presence.then(|| joining.presence());
             let channel = self.talk.join(&socket, joining).await?;
             let end = tokio::select! {
-                end = self.listen(&socket, &channel, presence) => end,
+                // It is listened for before anything is printed.
+                biased;
                 _ = tokio::signal::ctrl_c() => End::Done,
+                end = self.listen(&socket, &channel, presence) => end,
             };
-            channel.leave().await;
-            socket.disconnect().await;
+            let goodbye = talk::goodbye(async {
+                channel.leave().await;
+                socket.disconnect().await;
+            });
+            tokio::select! {
+                () = goodbye => {}
+                // From the first on it ends the program no more by itself.
+                _ = tokio::signal::ctrl_c() => return Err(Failure::new("interrupted twice: the channel may not be left")),
+            }
             match end {
                 End::Done => Ok(()),
                 End::Failed(failure) => Err(failure),

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use bennu_client::{Channel, Payload, PushError, Refusal};
+use bennu_client::{Channel, Payload, PushError, Refusal, Socket};
 use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -24,7 +24,7 @@ pub(crate) struct Push {
     /// Its payload; - reads it from standard input.
     #[arg(default_value = "{}", value_name = "JSON")]
     payload: String,
-    /// Waits for no reply, only until it's sent.
+    /// Waits for no reply: ends with 0 once it's written, whatever the server makes of it.
     #[arg(long)]
     no_reply: bool,
     /// Prints the reply as a JSON object on one line.
@@ -38,21 +38,24 @@ impl Push {
         talk::run(async {
             let socket = self.talk.connect().await?;
             let channel = self.talk.join(&socket, self.talk.channel(&socket)).await?;
-            let pushed = self.push(&channel, &payload).await;
-            // What was pushed is written before the connection is closed.
-            socket.disconnect().await;
+            let pushed = self.push(&socket, &channel, &payload).await;
+            match self.no_reply {
+                // What was pushed is written before the connection is closed.
+                true => socket.disconnect().await,
+                false => talk::goodbye(socket.disconnect()).await,
+            }
             pushed
         })
     }
 
-    async fn push(&self, channel: &Channel, payload: &RawValue) -> Result {
+    async fn push(&self, socket: &Socket, channel: &Channel, payload: &RawValue) -> Result {
         let (event, topic) = (&self.event, &self.talk.topic);
         let failed =
             |what: &str| Failure::new(format_args!("failed to push {event} to {topic}: {what}"));
         if self.no_reply {
             return channel
                 .cast(event, payload)
-                .map_err(|error| failed(&error.to_string()));
+                .map_err(|error| failed(&talk::why_lost(&error, channel, socket)));
         }
         let timeout = self.talk.timeout();
         match channel.push_for(timeout, event, payload).await {
@@ -69,7 +72,7 @@ impl Push {
                 "no reply came within {} s; --timeout waits longer, --no-reply not at all",
                 timeout.as_secs()
             ))),
-            Err(error) => Err(failed(&error.to_string())),
+            Err(error) => Err(failed(&talk::why_lost(&error, channel, socket))),
         }
     }
 

@@ -7,7 +7,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use bennu_client::{
-    Channel, Client, ConnectionError, Joining, Payload, PushError, Socket, Status, Transport,
+    Channel, ChannelStatus, Client, ConnectionError, Joining, Payload, PushError, Socket, Status,
+    Transport,
 };
 use clap::Args;
 use serde_json::Value;
@@ -16,6 +17,8 @@ use crate::error::{Failure, Result};
 
 /// Seconds; more than a day is a slip of the finger.
 const TIMEOUT_SECONDS_MAX: u64 = 86_400;
+/// How long a server may take to say goodbye once nothing more is wanted of it.
+const GOODBYE_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// To whom, and as whom.
 #[derive(Debug, Args)]
@@ -145,6 +148,32 @@ impl Talk {
             _ => failed("is the server running, and is that its address?"),
         }
     }
+}
+
+/// Why a push that isn't refused and isn't late came to nothing: what happened to the channel, or to the connection.
+pub(crate) fn why_lost(error: &PushError, channel: &Channel, socket: &Socket) -> String {
+    if !matches!(error, PushError::Disconnected | PushError::Closed) {
+        return error.to_string();
+    }
+    // What happened to the connection happened to its channels too.
+    match (socket.status(), channel.status()) {
+        (Status::Waiting { error, .. } | Status::Closed { error }, _) => {
+            format!("{error}, before an answer came")
+        }
+        (_, ChannelStatus::Errored { .. }) => {
+            "the channel crashed before an answer came; look at the server's log".to_owned()
+        }
+        (_, ChannelStatus::Closed) => {
+            "the server closed the channel before an answer came".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Leaves and closes as one does, unless that takes the server too long.
+pub(crate) async fn goodbye(goodbye: impl Future<Output = ()>) {
+    // What the server had to do is done; whether it hears of our leaving is its own affair.
+    let _ = tokio::time::timeout(GOODBYE_TIME_MAX, goodbye).await;
 }
 
 /// Runs a conversation with a server to its end.

@@ -3,6 +3,7 @@
 mod dial;
 mod longpoll;
 mod request;
+mod turns;
 mod websocket;
 
 use std::{

@@ -186,3 +186,48 @@ fn who_reads_no_more_ends_it() {
     server.endpoint.broadcast("room:1", "hi", &());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[cfg(unix)]
+fn interrupt(child: &Child) {
+    use nix::sys::signal::{Signal, kill};
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
+}
+
+/// Listens to a channel that answers nothing any more, not its leave either, and would be waited for ten minutes.
+#[cfg(unix)]
+fn listening_to_who_is_stuck(server: &Server) -> Listening {
+    let mut listening = Listening::start(server, "room:stuck", &["--timeout", "600"]);
+    listening.line();
+    server.endpoint.broadcast("room:stuck", "end", &());
+    listening
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_it_though_the_channel_does_not_answer() {
+    let server = Server::start();
+    let listening = listening_to_who_is_stuck(&server);
+    let asked = std::time::Instant::now();
+    interrupt(&listening.child);
+    assert_eq!(listening.end(), (0, Vec::new(), String::new()));
+    assert!(asked.elapsed().as_secs() < 10, "{:?}", asked.elapsed());
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_twice_ends_it_at_once() {
+    let server = Server::start();
+    let mut listening = listening_to_who_is_stuck(&server);
+    // Two that come together are one to the system, so it gets more.
+    while listening.child.try_wait().unwrap().is_none() {
+        interrupt(&listening.child);
+        std::thread::yield_now();
+    }
+    let (code, left, errors) = listening.end();
+    assert_eq!((code, left), (1, Vec::new()));
+    assert_eq!(
+        errors,
+        "error: interrupted twice: the channel may not be left\n"
+    );
+}

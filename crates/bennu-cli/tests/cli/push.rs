@@ -106,7 +106,13 @@ fn what_the_server_refuses_is_a_failure() {
     let slow = ["URL", "room:1", "silence", "--timeout", "1"];
     check(&slow, "", "no reply came within 1 s");
     let crash = ["URL", "room:1", "crash"];
-    check(&crash, "", "ended before an answer came");
+    check(&crash, "", "the channel crashed before an answer came;");
+    let stop = ["URL", "room:1", "stop"];
+    let stopped =
+        "failed to push stop to room:1: the server closed the channel before an answer came";
+    check(&stop, "", stopped);
+    let kick = ["URL", "room:1", "kick", "--token", "ada"];
+    check(&kick, "", "closed with code 1001");
     let refused = "failed to join room:private: the server says error: unauthorized";
     check(&["URL", "room:private", "ping"], "", refused);
     check(&["URL", "hall:1", "ping"], "", "unmatched topic");

@@ -57,6 +57,10 @@ pub(crate) enum In {
     Shout(Value),
     Silence,
     Crash,
+    /// Ends the channel.
+    Stop,
+    /// Ends all connections of who says it.
+    Kick,
 }
 
 impl Channel for Room {
@@ -95,11 +99,22 @@ impl Channel for Room {
             }
             In::Silence => Ok(Reply::none()),
             In::Crash => panic!("asked to"),
+            In::Stop => {
+                cx.stop();
+                Ok(Reply::none())
+            }
+            In::Kick => {
+                cx.broadcast_to(format!("user:{name}"), "disconnect", &());
+                Ok(Reply::none())
+            }
         }
     }
 
-    /// `end` ends all channels of the topic.
+    /// `end` ends all channels of the topic, but for one that never comes to it.
     async fn handle_out(&mut self, _: &Broadcast, cx: &Context<Self>) -> Result<()> {
+        if cx.topic().subtopic() == "stuck" {
+            std::future::pending::<()>().await;
+        }
         cx.stop();
         Ok(())
     }

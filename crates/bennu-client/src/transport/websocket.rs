@@ -24,15 +24,25 @@ use tokio_tungstenite::{
 use super::{
     LinkEvent,
     dial::{Dialer, Io},
+    turns::{Turns, pause},
 };
 use crate::{ConnectionError, Transport, machine::Frame};
 
+/// Answers to pings that the server hasn't read. It has gone wrong, or is up to no good.
+const PONG_BYTES_MAX: usize = 1 << 20;
+/// The head of a client's control frame.
+const CONTROL_HEAD_BYTES: usize = 6;
+/// What asks for nothing but time, until others have their turn.
+const CONTROL_FRAMES_AT_ONCE: usize = 64;
+
 /// An open WebSocket, and what is to be written to it.
 pub(crate) struct WebSocket {
-    stream: WebSocketStream<Box<dyn Io>>,
+    stream: WebSocketStream<Turns<Box<dyn Io>>>,
     queue: VecDeque<(Message, usize)>,
     /// Something was written and may not have left yet.
     unflushed: bool,
+    /// Answers to pings since all was last written. The library's own limit would count messages too, which have none.
+    pong_bytes: usize,
 }
 
 impl WebSocket {
@@ -64,7 +74,7 @@ impl WebSocket {
         let config = WebSocketConfig::default()
             .max_message_size(bytes_max)
             .max_frame_size(bytes_max);
-        let stream = dialer.dial().await?;
+        let stream = Turns::new(dialer.dial().await?);
         let (stream, _) = client_async_with_config(request, stream, Some(config))
             .await
             .map_err(refusal)?;
@@ -72,6 +82,7 @@ impl WebSocket {
             stream,
             queue: VecDeque::new(),
             unflushed: false,
+            pong_bytes: 0,
         })
     }
 
@@ -108,7 +119,7 @@ impl WebSocket {
             Ok(bytes) => return Poll::Ready(LinkEvent::Wrote(bytes)),
             Err(error) => return self.lost(error),
         }
-        loop {
+        for _ in 0..CONTROL_FRAMES_AT_ONCE {
             let Poll::Ready(message) = Pin::new(&mut self.stream).poll_next(cx) else {
                 return Poll::Pending;
             };
@@ -124,8 +135,16 @@ impl WebSocket {
                     let closed = ConnectionError::Closed { code, reason };
                     return Poll::Ready(LinkEvent::Lost(closed, self.unwritten()));
                 }
-                // Pongs are written by the library itself.
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+                Some(Ok(Message::Ping(asked))) => match self.pong(asked.len(), cx) {
+                    Ok(()) if self.pong_bytes <= PONG_BYTES_MAX => continue,
+                    Ok(()) => {
+                        let error = "the server pings, and reads no answer".to_owned();
+                        let error = ConnectionError::Failed(error);
+                        return Poll::Ready(LinkEvent::Lost(error, self.unwritten()));
+                    }
+                    Err(error) => return self.lost(error),
+                },
+                Some(Ok(Message::Pong(_) | Message::Frame(_))) => continue,
                 Some(Err(_)) | None => {
                     let error = message.and_then(Result::err);
                     return self.lost(error.unwrap_or(Error::ConnectionClosed));
@@ -136,6 +155,14 @@ impl WebSocket {
                 response.map_err(|error| error.to_string()),
             ));
         }
+        pause(cx)
+    }
+
+    /// Writes the answer to a ping, which the library has made, or counts it.
+    fn pong(&mut self, bytes: usize, cx: &mut Context<'_>) -> Result<(), Error> {
+        self.pong_bytes += CONTROL_HEAD_BYTES + bytes;
+        self.unflushed = true;
+        self.flush(cx)
     }
 
     /// Writes as much as the stream takes; returns how much of the queue that was.
@@ -151,10 +178,16 @@ impl WebSocket {
                 Pin::new(&mut self.stream).start_send(message)?;
             }
         }
+        self.flush(cx)?;
+        Ok(written)
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         if self.unflushed && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
             self.unflushed = false;
+            self.pong_bytes = 0;
         }
-        Ok(written)
+        Ok(())
     }
 
     fn lost(&self, error: Error) -> Poll<LinkEvent> {

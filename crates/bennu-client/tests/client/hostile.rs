@@ -318,3 +318,67 @@ async fn a_server_that_reads_nothing_fills_the_queue_and_no_more() {
     });
     assert!(refused.await);
 }
+
+/// A server in a thread of its own, which lets one client join, writes `begin`, then `flood` again and again, and reads
+/// nothing. Returns its URL.
+fn flooding(begin: &'static [u8], flood: &'static [u8]) -> String {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            tell.send(listener.local_addr().unwrap()).unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = accept_async(stream).await.unwrap();
+            answer(&mut socket).await;
+            socket.get_mut().write_all(begin).await.unwrap();
+            let flood = flood.repeat((64 << 10) / flood.len());
+            while socket.get_mut().write_all(&flood).await.is_ok() {}
+        });
+    });
+    format!("ws://{}/socket", told.recv().unwrap())
+}
+
+#[tokio::test]
+async fn a_server_that_pings_and_reads_nothing_is_lost() {
+    let url = flooding(&[], b"\x89\x10sixteen bytes...");
+    let socket = client(&url, Transport::WebSocket).open();
+    let socket = within(socket).await.unwrap();
+    let mut changes = socket.changes();
+    let _room = within(socket.channel("room:1").join()).await.unwrap();
+    let error = loop {
+        if let Status::Waiting { error, .. } = changes.get() {
+            break error;
+        }
+        within(changes.next()).await;
+    };
+    let expected = "the server pings, and reads no answer".to_owned();
+    assert_eq!(error, ConnectionError::Failed(expected));
+}
+
+#[tokio::test]
+async fn a_server_that_never_stops_talking_keeps_nobody_waiting() {
+    for (begin, flood) in [
+        // Pongs that nobody asked for.
+        (&[][..], &[0x8a, 0][..]),
+        // A message in pieces without bytes, which is never whole.
+        (&[0x01, 0x01, b'['], &[0x00, 0x00]),
+        // Messages for a channel that there isn't.
+        (&[], b"\x81\x1b[null,null,\"room:2\",\"e\",{}]"),
+    ] {
+        let url = flooding(begin, flood);
+        let socket = within(client(&url, Transport::WebSocket).open());
+        let socket = socket.await.unwrap();
+        let room = within(socket.channel("room:1").join()).await.unwrap();
+        let pushes = within(async {
+            for _ in 0..10 {
+                let wait = std::time::Duration::from_millis(10);
+                let pushed = room.push_for(wait, "e", &()).await;
+                assert_eq!(pushed, Err(PushError::Timeout), "{flood:?}");
+            }
+        });
+        pushes.await;
+    }
+}
