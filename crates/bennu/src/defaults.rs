@@ -98,18 +98,33 @@ fn the_page_of_limits_names_the_defaults_that_are() {
         number(options.queue_messages_max),
         bytes(options.queue_bytes_max),
     );
-    check("`queue_messages_max`, `queue_bytes_max`, for each connection", &format!("{}, {} and one message", queue.0, queue.1));
+    check(
+        "`queue_messages_max`, `queue_bytes_max`, for each connection",
+        &format!("{}, {} and one message", queue.0, queue.1),
+    );
     check("`idle_timeout`", &time(options.idle_timeout));
     check("`drainer.shutdown`", &time(Drainer::default().shutdown));
 
     let longpoll = LongPoll::default();
     check("`LongPoll::sessions_max`", &number(longpoll.sessions_max));
-    check("`LongPoll::body_bytes_max`", &number(longpoll.body_bytes_max));
-    check("`LongPoll::bodies_bytes_max`", &number(longpoll.bodies_bytes_max));
-    check("a poll |", &format!("`LongPoll::window`, {}", time(longpoll.window)));
+    check(
+        "`LongPoll::body_bytes_max`",
+        &number(longpoll.body_bytes_max),
+    );
+    check(
+        "`LongPoll::bodies_bytes_max`",
+        &number(longpoll.bodies_bytes_max),
+    );
+    check(
+        "a poll |",
+        &format!("`LongPoll::window`, {}", time(longpoll.window)),
+    );
     check(
         "a session's token",
-        &format!("`LongPoll::token_age_max`, {}", time(longpoll.token_age_max)),
+        &format!(
+            "`LongPoll::token_age_max`, {}",
+            time(longpoll.token_age_max)
+        ),
     );
 
     let websocket = bennu_websocket::Config::default();
@@ -124,7 +139,10 @@ fn the_page_of_limits_names_the_defaults_that_are() {
     );
     check("inflated size and ratio", &ratio);
     check("empty fragments", &number(websocket.empty_fragments_max));
-    check("entries of a POST", &number(bennu_wire::longpoll::BATCH_ENTRIES_MAX));
+    check(
+        "entries of a POST",
+        &number(bennu_wire::longpoll::BATCH_ENTRIES_MAX),
+    );
 }
 
 /// The fields of these are other crates' own, but they show them.
@@ -139,7 +157,10 @@ fn the_pages_name_the_defaults_of_clusters_and_presences() {
     let row = default_of("`ClusterOptions::message_bytes_max`");
     assert_eq!(row, size(&cluster, "message_bytes_max"));
     let row = default_of("`ClusterOptions::registration_time_max`");
-    assert_eq!(row.replace(' ', ""), field(&cluster, "registration_time_max"));
+    assert_eq!(
+        row.replace(' ', ""),
+        field(&cluster, "registration_time_max")
+    );
     let presence = format!("{:?}", PresenceOptions::new());
     let row = default_of("`PresenceOptions::remote_bytes_max`");
     let is = size(&presence, "remote_bytes_max");
