@@ -104,7 +104,10 @@ fn the_page_of_limits_names_the_defaults_that_are() {
     );
     check("`idle_timeout`", &time(options.idle_timeout));
     check("`drainer.shutdown`", &time(Drainer::default().shutdown));
+}
 
+#[test]
+fn the_page_names_the_defaults_of_long_polling() {
     let longpoll = LongPoll::default();
     check("`LongPoll::sessions_max`", &number(longpoll.sessions_max));
     check(
@@ -126,7 +129,14 @@ fn the_page_of_limits_names_the_defaults_that_are() {
             time(longpoll.token_age_max)
         ),
     );
+    check(
+        "entries of a POST",
+        &number(bennu_wire::longpoll::BATCH_ENTRIES_MAX),
+    );
+}
 
+#[test]
+fn the_page_names_the_defaults_of_the_codec() {
     let websocket = bennu_websocket::Config::default();
     // What a mount passes on is no other than what the codec has by itself.
     check("`frame_bytes_max`", &number(websocket.frame_bytes_max));
@@ -139,15 +149,11 @@ fn the_page_of_limits_names_the_defaults_that_are() {
     );
     check("inflated size and ratio", &ratio);
     check("empty fragments", &number(websocket.empty_fragments_max));
-    check(
-        "entries of a POST",
-        &number(bennu_wire::longpoll::BATCH_ENTRIES_MAX),
-    );
 }
 
 /// The fields of these are other crates' own, but they show them.
 #[test]
-fn the_pages_name_the_defaults_of_clusters_and_presences() {
+fn the_page_names_the_defaults_of_clusters_and_presences() {
     let field = |shown: &str, field: &str| {
         let (_, rest) = shown.split_once(&format!(" {field}: ")).unwrap();
         rest.split([',', ' ']).next().unwrap().to_owned()
