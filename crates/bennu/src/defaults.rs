@@ -56,7 +56,7 @@ pub(crate) fn off(max: usize) -> &'static str {
 pub(crate) fn check(row: &str, is: &str) {
     let says = default_of(row);
     let rest = says.strip_prefix(is);
-    let whole = rest.is_some_and(|it| it.is_empty() || it.starts_with([',', ' ']));
+    let whole = rest.is_some_and(|it| it.is_empty() || it.starts_with([',', ';', ' ']));
     assert!(whole, "{row} is {is:?}, and the page says {says:?}");
 }
 
