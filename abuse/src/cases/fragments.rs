@@ -1,4 +1,4 @@
-//! Messages in fragments: too large, empty without end, and very many of one byte, which are allowed.
+//! Messages in pieces: too large, empty without end, of very many at once, and very many pieces of one byte, which are allowed.
 
 use super::frames::{Refused, refuse_each};
 use crate::{
@@ -27,6 +27,16 @@ pub(crate) const CASES: &[Case] = &[
         growth_mb_max: 16,
         waits: false,
         run: |stage| Box::pin(crumbs(stage)),
+    },
+    Case {
+        name: "unfinished",
+        sends: "9.9 MB of one message from each of 40 sockets, and long nothing of the last 10 bytes",
+        must: "12 or 13 are held (128 MB), the others are closed, 1013 \"too many unfinished messages\"",
+        options: &[],
+        // A buffer doubles as it grows, and the old one is there until it's copied.
+        growth_mb_max: 260,
+        waits: false,
+        run: |stage| Box::pin(unfinished(stage)),
     },
 ];
 
@@ -76,5 +86,30 @@ async fn crumbs(stage: &Stage) -> Result<String> {
     match answered {
         Some(CRUMBS) => Ok(format!("{} fragments were one message", text.len() * 2 + 2)),
         _ => Err(format!("the answer has {answered:?} bytes")),
+    }
+}
+
+async fn unfinished(stage: &Stage) -> Result<String> {
+    let whole = frame(FIN | TEXT, &vec![b'x'; 9_900_000]);
+    let (most, last) = whole.split_at(whole.len() - 10);
+    let mut sockets = Vec::new();
+    for _ in 0..40 {
+        let mut socket = Socket::open(stage.server.at).await?;
+        socket.try_send(most).await;
+        sockets.push(socket);
+    }
+    let (mut held, mut refused) = (0, 0);
+    for mut socket in sockets {
+        // Who was held is told that it's no JSON.
+        socket.try_send(last).await;
+        match socket.closed().await?.code {
+            1007 => held += 1,
+            1013 => refused += 1,
+            code => return Err(format!("closed with {code}, expected 1007 or 1013")),
+        }
+    }
+    match held {
+        12 | 13 => Ok(format!("{held} were held, {refused} closed with 1013")),
+        _ => Err(format!("{held} of 40 were held, expected 12 or 13")),
     }
 }

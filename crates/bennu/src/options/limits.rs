@@ -19,6 +19,7 @@ pub(crate) struct Limits {
     /// `None`: as many as channels.
     pub(crate) joins_at_once_max: Option<usize>,
     pub(crate) decode: DecodeLimits,
+    pub(crate) unfinished_bytes_max: usize,
     pub(crate) events_per_second_max: Option<u32>,
     /// `None`: as many as in a second.
     pub(crate) events_at_once_max: Option<u32>,
@@ -47,6 +48,7 @@ impl Default for Limits {
             query_bytes_max: ADDRESS_BYTES_MAX,
             joins_at_once_max: None,
             decode: DecodeLimits::default(),
+            unfinished_bytes_max: 128_000_000,
             events_per_second_max: None,
             events_at_once_max: None,
             flood: Flood::Refuse,
@@ -132,6 +134,14 @@ impl SocketOptions {
     /// What happens to a client that sends too many events: they are refused.
     pub fn flood(mut self, flood: Flood) -> Self {
         self.limits.flood = flood;
+        self
+    }
+
+    /// Memory that all messages of the mount may take whose end hasn't come yet, beyond the first 64 KiB of each: 128,000,000
+    /// bytes, counted as allocated. A client that would exceed it is closed with code 1013, "too many unfinished messages".
+    /// Long-polling has [`LongPoll::bodies_bytes_max`](crate::LongPoll::bodies_bytes_max).
+    pub fn unfinished_bytes_max(mut self, bytes: usize) -> Self {
+        self.limits.unfinished_bytes_max = bytes;
         self
     }
 

@@ -267,6 +267,7 @@ where
     /// Handles what was read; when the answers pile up, the rest is kept until they are written.
     fn handle(&mut self, input: &mut [u8], cx: &mut Context<'_>) {
         let bytes = input.len();
+        let held = self.decoder.held_bytes();
         let mut messages = 0;
         let mut inflater = INFLATER.take();
         let rest = self.handle_with(&mut inflater, input, &mut messages, cx);
@@ -276,6 +277,19 @@ where
         if !rest.is_empty() {
             self.stage = Stage::Unhandled(Box::new(BytesMut::from(&*rest)));
         }
+        let holds = self.decoder.held_bytes();
+        if !self.conn.mount().unfinished.change(held, holds) {
+            self.conn.mount().counters.frames_refused.add(1);
+            self.conn
+                .close(Close::new(1013, "too many unfinished messages"));
+            self.forget_unfinished();
+        }
+    }
+
+    /// Lets go of a message that is under way.
+    fn forget_unfinished(&mut self) {
+        let held = std::mem::take(&mut self.decoder).held_bytes();
+        self.conn.mount().unfinished.change(held, 0);
     }
 
     /// Returns what isn't handled.
@@ -349,6 +363,7 @@ where
             Some(Close { by_peer: false, .. }) if !gone => Reason::Disconnected,
             _ => Reason::Closed,
         };
+        self.forget_unfinished();
         // Whatever the reason, from here nothing more is taken.
         self.conn.close(Close::lost());
         let deadline = Box::pin(tokio::time::sleep(CLOSING_TIME_MAX));
@@ -439,6 +454,8 @@ impl<IO, D> Drop for Connection<IO, D> {
     fn drop(&mut self) {
         // Whoever still holds the outbox shall not fill it.
         self.conn.close(Close::lost());
+        let held = self.decoder.held_bytes();
+        self.conn.mount().unfinished.change(held, 0);
         self.conn.drop_mail();
         self.conn.mount().leave(self.place);
     }

@@ -23,6 +23,7 @@ mod schedules;
 mod seat;
 mod slot;
 pub(crate) mod sync;
+mod unfinished;
 
 pub(crate) use channels::Channels;
 pub(crate) use close::Close;
