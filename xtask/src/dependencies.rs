@@ -51,7 +51,7 @@ pub(crate) fn check(page: &str, manifests: &[(String, String)], others: &[String
     wrong
 }
 
-/// The names of all that a manifest depends on.
+/// The names of all that a manifest depends on; the versions that a workspace gives aren't used by that alone.
 fn entries(manifest: &str) -> impl Iterator<Item = &str> {
     let mut section = "";
     manifest.lines().map(str::trim).filter_map(move |line| {
@@ -59,14 +59,17 @@ fn entries(manifest: &str) -> impl Iterator<Item = &str> {
             section = line;
             return None;
         }
-        dependency(line).filter(|_| section.ends_with("dependencies]"))
+        let counts = section.ends_with("dependencies]") && section != "[workspace.dependencies]";
+        dependency(line).filter(|_| counts)
     })
 }
 
 /// What a manifest has between quotes: the features of what it depends on, and more.
 fn features(manifest: &str) -> impl Iterator<Item = &str> {
     let lines = manifest.lines().filter(|it| !it.starts_with('#'));
-    lines.flat_map(|it| it.split('"').skip(1).step_by(2))
+    let quoted = lines.flat_map(|it| it.split('"').skip(1).step_by(2));
+    // `crate/feature`.
+    quoted.filter_map(|it| it.rsplit('/').next())
 }
 
 /// One row: the crates, which of ours use them, and why.
@@ -146,7 +149,8 @@ mod tests {
     fn a_row_for_what_nobody_uses_is_too_much() {
         let check = |page: &str, expected: &[&str]| {
             let manifest = "[package]\nname = \"gone\"\n[features]\nlate = [\"a/late\"]\n\
-                [dependencies]\na = { version = \"1\", features = [\"f\"] }\nb.workspace = true";
+                [dependencies]\na = { version = \"1\", features = [\"f\"] }\nb.workspace = true\n\
+                [workspace.dependencies]\nw = { version = \"1\", features = [\"given\"] }";
             assert_eq!(
                 super::check(page, &[], &[manifest.to_owned()]),
                 expected,
@@ -155,6 +159,8 @@ mod tests {
         };
         check("| `a` with `f`, `b` | bench | so |", &[]);
         check("| `a` (only with `--cfg a`) | bench | so |", &[]);
+        check("| `a` (`late`, `given`) | bench | so |", &[]);
+        check("| `w` | bench | so |", &["nobody uses w"]);
         check("| `f` | bench | so |", &["nobody uses f"]);
         check("| `late` | bench | so |", &["nobody uses late"]);
         check(

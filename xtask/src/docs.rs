@@ -121,11 +121,12 @@ impl Files {
         manifests.collect()
     }
 
-    /// The texts of the manifests that aren't published, what other people's clients need aside.
+    /// The texts of the manifests that aren't published, the workspace's among them, what other people's clients need aside.
     fn other_manifests(&self) -> Result<Vec<String>, String> {
         let folders = ["crates/", "tests/"];
         let others = self.0.iter().filter(|path| {
-            path.ends_with("/Cargo.toml") && !folders.iter().any(|it| path.starts_with(it))
+            let is_manifest = *path == "Cargo.toml" || path.ends_with("/Cargo.toml");
+            is_manifest && !folders.iter().any(|it| path.starts_with(it))
         });
         others.map(|path| read(path)).collect()
     }

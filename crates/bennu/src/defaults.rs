@@ -81,6 +81,8 @@ fn the_page_of_limits_names_the_defaults_that_are() {
         let row = "`connections_max`, `connections_per_peer_max`, for each mount";
         check(row, off(max));
     }
+    let unfinished = number(limits.unfinished_bytes_max);
+    check("`unfinished_bytes_max`", &unfinished);
     check("`connect_timeout`", &time(limits.connect_timeout));
     assert_eq!(limits.joins_at_once_max, None);
     check("`joins_at_once_max`", "as many as channels");
