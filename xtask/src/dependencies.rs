@@ -1,8 +1,10 @@
-//! The page of dependencies: each direct one of a published crate stands in it with its reason.
+//! The page of dependencies: each direct one of a published crate stands in it with its reason, and none that nobody uses.
+
+use std::collections::HashSet;
 
 /// What is missing from the page, or too much in it. `manifests` are the names of the published crates and the texts of
-/// their Cargo.toml.
-pub(crate) fn check(page: &str, manifests: &[(String, String)]) -> Vec<String> {
+/// their Cargo.toml; `others` are the texts of those that aren't published.
+pub(crate) fn check(page: &str, manifests: &[(String, String)], others: &[String]) -> Vec<String> {
     let mut wrong = Vec::new();
     let rows: Vec<Row<'_>> = page.lines().filter_map(row).collect();
     for (name, manifest) in manifests {
@@ -31,12 +33,43 @@ pub(crate) fn check(page: &str, manifests: &[(String, String)]) -> Vec<String> {
             }
         }
     }
+    let texts = manifests.iter().map(|(_, text)| text).chain(others);
+    let used: HashSet<&str> = texts.clone().flat_map(|it| entries(it)).collect();
+    let features: HashSet<&str> = texts.flat_map(|it| features(it)).collect();
     for row in &rows {
         if row.reason.is_empty() {
             wrong.push(format!("{:?} has no reason", row.crates));
         }
+        for (name, at) in row.crates.iter().zip(0..) {
+            // Behind the first may also stand features, and what is typed, in more than one word.
+            let is_feature = at > 0 && (features.contains(name) || name.contains(' '));
+            if !used.contains(name) && !is_feature {
+                wrong.push(format!("nobody uses {name}"));
+            }
+        }
     }
     wrong
+}
+
+/// The names of all that a manifest depends on; the versions that a workspace gives aren't used by that alone.
+fn entries(manifest: &str) -> impl Iterator<Item = &str> {
+    let mut section = "";
+    manifest.lines().map(str::trim).filter_map(move |line| {
+        if line.starts_with('[') {
+            section = line;
+            return None;
+        }
+        let counts = section.ends_with("dependencies]") && section != "[workspace.dependencies]";
+        dependency(line).filter(|_| counts)
+    })
+}
+
+/// What a manifest has between quotes: the features of what it depends on, and more.
+fn features(manifest: &str) -> impl Iterator<Item = &str> {
+    let lines = manifest.lines().filter(|it| !it.starts_with('#'));
+    let quoted = lines.flat_map(|it| it.split('"').skip(1).step_by(2));
+    // `crate/feature`.
+    quoted.filter_map(|it| it.rsplit('/').next())
 }
 
 /// One row: the crates, which of ours use them, and why.
@@ -83,9 +116,15 @@ mod tests {
     fn each_dependency_has_a_row_for_the_crate_that_uses_it() {
         let page = "| Crate | Used by | Why |\n|--|--|--|\n\
             | `bytes` | all | they are |\n| `a`, `b-c` with `f` | wire, bennu-redis (`x`) | so |\n\ntests: `t`";
+        let others = ["[dependencies]\nbytes = \"1\"\na.workspace = true\nb-c = { version = \"1\", features = [\"f\"] }"]
+            .map(str::to_owned);
         let check = |name: &str, manifest: &str, expected: &[&str]| {
             let manifests = [(name.to_owned(), manifest.to_owned())];
-            assert_eq!(super::check(page, &manifests), expected, "{manifest}");
+            assert_eq!(
+                super::check(page, &manifests, &others),
+                expected,
+                "{manifest}"
+            );
         };
         let all = "[package]\nname = \"x\"\n[dependencies]\n# why\nbytes.workspace = true\nb-c = \"1\"\n\
             bennu-wire.workspace = true\n[dev-dependencies]\nt = { version = \"1\" }";
@@ -101,8 +140,32 @@ mod tests {
             ],
         );
         assert_eq!(
-            super::check("| `a` | all | |", &[]),
+            super::check("| `a` | all | |", &[], &others),
             ["[\"a\"] has no reason"]
+        );
+    }
+
+    #[test]
+    fn a_row_for_what_nobody_uses_is_too_much() {
+        let check = |page: &str, expected: &[&str]| {
+            let manifest = "[package]\nname = \"gone\"\n[features]\nlate = [\"a/late\"]\n\
+                [dependencies]\na = { version = \"1\", features = [\"f\"] }\nb.workspace = true\n\
+                [workspace.dependencies]\nw = { version = \"1\", features = [\"given\"] }";
+            assert_eq!(
+                super::check(page, &[], &[manifest.to_owned()]),
+                expected,
+                "{page}"
+            );
+        };
+        check("| `a` with `f`, `b` | bench | so |", &[]);
+        check("| `a` (only with `--cfg a`) | bench | so |", &[]);
+        check("| `a` (`late`, `given`) | bench | so |", &[]);
+        check("| `w` | bench | so |", &["nobody uses w"]);
+        check("| `f` | bench | so |", &["nobody uses f"]);
+        check("| `late` | bench | so |", &["nobody uses late"]);
+        check(
+            "| `a`, `c` with `g` | bench | so |",
+            &["nobody uses c", "nobody uses g"],
         );
     }
 }

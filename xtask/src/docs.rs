@@ -57,7 +57,8 @@ pub(crate) fn run() -> Result<(), String> {
     println!("{limits} limits");
     wrong.extend(mistakes.iter().map(|why| format!("{LIMITS}: {why}")));
     let manifests = files.manifests()?;
-    let mistakes = dependencies::check(&read(DEPENDENCIES)?, &manifests);
+    let others = files.other_manifests()?;
+    let mistakes = dependencies::check(&read(DEPENDENCIES)?, &manifests, &others);
     println!("the dependencies of {} crates", manifests.len());
     wrong.extend(mistakes.iter().map(|why| format!("{DEPENDENCIES}: {why}")));
     wrong.extend(deploy::check(read)?);
@@ -118,6 +119,16 @@ impl Files {
             (!name.contains('/')).then(|| Ok((name.to_owned(), read(path)?)))
         });
         manifests.collect()
+    }
+
+    /// The texts of the manifests that aren't published, the workspace's among them, what other people's clients need aside.
+    fn other_manifests(&self) -> Result<Vec<String>, String> {
+        let folders = ["crates/", "tests/"];
+        let others = self.0.iter().filter(|path| {
+            let is_manifest = *path == "Cargo.toml" || path.ends_with("/Cargo.toml");
+            is_manifest && !folders.iter().any(|it| path.starts_with(it))
+        });
+        others.map(|path| read(path)).collect()
     }
 
     /// Whether a link in `page` leads to a file, a folder, or a heading. Those to other sites aren't looked at.

@@ -147,6 +147,10 @@ const SOAK: &[&str] = &[
     "1",
 ];
 
+/// What is behind features is linted and tested too. All steps that compile the workspace say it, so that each dependency
+/// is compiled once.
+const ALL_FEATURES: &str = "--all-features";
+
 /// Where the suites in JavaScript are.
 const PHOENIX_JS: &str = "tests/phoenix-js";
 /// Where our client in JavaScript is.
@@ -298,6 +302,7 @@ fn clippy() -> Result<(), String> {
         "clippy",
         "--workspace",
         "--all-targets",
+        ALL_FEATURES,
         "--",
         "-D",
         "warnings",
@@ -306,7 +311,14 @@ fn clippy() -> Result<(), String> {
 }
 
 fn unit() -> Result<(), String> {
-    Program::cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]).run()
+    let args = [
+        "nextest",
+        "run",
+        "--workspace",
+        ALL_FEATURES,
+        "--no-fail-fast",
+    ];
+    Program::cargo(&args).run()
 }
 
 /// The same tests as among the others, in earnest: one after the other, with what they measure. The clients are built for
@@ -326,9 +338,16 @@ fn faults() -> Result<(), String> {
 }
 
 fn doc() -> Result<(), String> {
-    Program::cargo(&["test", "--doc", "--workspace", "--no-fail-fast"]).run()?;
-    // All features, as docs.rs has them.
-    Program::cargo(&["doc", "--workspace", "--no-deps", "--all-features"])
+    let args = [
+        "test",
+        "--doc",
+        "--workspace",
+        ALL_FEATURES,
+        "--no-fail-fast",
+    ];
+    Program::cargo(&args).run()?;
+    // All features are also what docs.rs has.
+    Program::cargo(&["doc", "--workspace", "--no-deps", ALL_FEATURES])
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()
 }
@@ -382,7 +401,8 @@ fn schedules(schedules: u32) -> Result<(), String> {
 /// Builds the servers that the suites start. Tests are built along so that cargo takes the same features of every
 /// dependency as the `unit` step did, and builds nothing anew.
 pub(crate) fn build() -> Result<(), String> {
-    Program::cargo(&["build", "--workspace", "--bins", "--tests"]).run()
+    let args = ["build", "--workspace", ALL_FEATURES, "--bins", "--tests"];
+    Program::cargo(&args).run()
 }
 
 fn npm(folder: &str, args: &[&str]) -> Result<(), String> {

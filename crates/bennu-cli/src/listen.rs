@@ -160,6 +160,7 @@ impl Listen {
                 let (word, key, metas) = match change {
                     PresenceChange::Joined { key, metas, .. } => (colours.green("+"), key, metas),
                     PresenceChange::Left { key, metas, .. } => (colours.red("-"), key, metas),
+                    _ => return output::line(format_args!("{time} {topic} {UNKNOWN_CHANGE}")),
                 };
                 let (key, metas) = (
                     colours.bold(key),
@@ -174,6 +175,9 @@ impl Listen {
         }
     }
 }
+
+/// Of a kind that a later `bennu-client` tells of.
+const UNKNOWN_CHANGE: &str = "who is there has changed";
 
 /// The next event; with `presence` but for those that say who is there.
 async fn next_event(events: &mut Events, presence: bool) -> Option<Event> {
@@ -263,6 +267,9 @@ fn said(heard: &Heard) -> Result<Said<'_>> {
         Heard::Presence(PresenceChange::Left { key, metas, .. }) => Said::PresenceLeave {
             key,
             metas: shown(metas)?,
+        },
+        Heard::Presence(_) => Said::Status {
+            status: UNKNOWN_CHANGE,
         },
         Heard::Status(status) => Said::Status { status },
     })

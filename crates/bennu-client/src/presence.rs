@@ -51,6 +51,7 @@ pub struct Present {
 
 /// A change of who is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PresenceChange {
     /// Presences came.
     Joined {

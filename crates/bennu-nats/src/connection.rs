@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{NatsOptions, interest::Interest};
+use crate::{NatsOptions, interest::Interest, refusals::Refusals};
 
 /// What is handed over in one piece, at most. One message may be longer.
 const BATCH_MESSAGES_MAX: usize = 1024;
@@ -37,9 +37,9 @@ pub(crate) struct Connection {
     state: watch::Sender<State>,
     /// The server doesn't let us say or hear something. Until the next connection this counts as one that isn't there.
     denied: AtomicBool,
-    /// That there is no connection, and that the server refuses something, isn't logged each time.
+    /// That there is no connection, and that the server refuses the same, isn't logged each time.
     outage: Mutex<Outage>,
-    refusals: Mutex<Outage>,
+    refusals: Mutex<Refusals>,
     pub(crate) ending: watch::Sender<bool>,
 }
 
@@ -106,11 +106,12 @@ impl Connection {
             Event::ClientError(_) => self.lost(event),
             Event::SlowConsumer(_) => self.queue.count_lost(1),
             Event::ServerError(error) => {
-                match failed(&self.refusals) {
-                    Some(times) => tracing::warn!(%error, times, "NATS refused something"),
-                    None => tracing::debug!(%error, "NATS refused something"),
+                let error = error.to_string();
+                match lock(&self.refusals).refused(&error, now()) {
+                    Some(times) => tracing::warn!(error, times, "NATS refused something"),
+                    None => tracing::debug!(error, "NATS refused something"),
                 }
-                self.refused(&error.to_string());
+                self.refused(&error);
             }
             Event::LameDuckMode | Event::Draining => {}
         }
@@ -154,7 +155,7 @@ impl Connection {
         } else {
             "there is no connection to NATS"
         };
-        match failed(&self.outage) {
+        match lock(&self.outage).failed(now()) {
             Some(times) => tracing::warn!(why, times, "{what}"),
             None => tracing::debug!(why, "{what}"),
         }
@@ -215,7 +216,7 @@ impl Connection {
             Err(_) => "no answer".to_owned(),
         };
         let what = "NATS doesn't confirm subscriptions";
-        match failed(&self.refusals) {
+        match lock(&self.refusals).refused(&why, now()) {
             Some(times) => tracing::warn!(why, times, "{what}"),
             None => tracing::debug!(why, "{what}"),
         }
@@ -309,13 +310,8 @@ impl Connection {
     }
 }
 
-/// Whether a failure is to be logged, and how often it happened since one was.
-fn failed(outage: &Mutex<Outage>) -> Option<u64> {
-    lock(outage).failed(now())
-}
-
-fn lock(outage: &Mutex<Outage>) -> MutexGuard<'_, Outage> {
-    outage.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The runtime's clock, which tests can stop.

@@ -25,6 +25,7 @@ mod bus;
 mod connection;
 mod interest;
 mod options;
+mod refusals;
 
 pub use async_nats::ConnectOptions;
 pub use bus::{NatsBus, NatsBusError};

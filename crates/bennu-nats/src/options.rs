@@ -80,3 +80,19 @@ impl Default for NatsOptions {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_limits_names_the_defaults() {
+        let page = include_str!("../../../docs/limits.md");
+        let mut rows = page.lines().map(|it| it.split(" | ").collect::<Vec<_>>());
+        let row = rows.find(|it| it[0].starts_with("| messages that wait for a broker"));
+        let options = NatsOptions::new();
+        let (messages, mib) = (options.queue_messages_max, options.queue_bytes_max >> 20);
+        let is = format!("{},{:03}, {mib} MiB", messages / 1000, messages % 1000);
+        assert_eq!(row.unwrap()[1], is);
+    }
+}

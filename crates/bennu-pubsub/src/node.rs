@@ -20,9 +20,6 @@ use crate::{
 const BACKLOG_MESSAGES_MAX: usize = 16;
 /// A topic of no more ranges than this delivers to all of them under one hold of its lock.
 const RANGES_AT_ONCE: usize = if cfg!(shuttle) { 1 } else { 8 };
-/// A range hears of what waits as much as makes so many deliveries, or a single broadcast where that makes more: the lock is
-/// held meanwhile.
-const DELIVERIES_AT_ONCE: usize = 4 * RANGES_AT_ONCE * RANGE;
 
 /// A slot's number is its range's number times [`RANGE`], and its place in there.
 #[derive(Default)]
@@ -136,8 +133,7 @@ impl Subscribers {
         }
     }
 
-    /// Serves one range with what of the backlog it hasn't heard, or some of it. When nothing is left to do it says how many
-    /// deliveries the backlog took.
+    /// Serves one range with the backlog. When nothing is left to do it says how many deliveries that took.
     pub(crate) fn step(&mut self) -> Option<usize> {
         self.serve_oldest();
         let delivered = match &mut self.rest {
@@ -149,8 +145,8 @@ impl Subscribers {
         Some(delivered)
     }
 
-    /// Serves one range with the oldest broadcast and what fits in behind it, or, when none needs the oldest any more,
-    /// takes that off the backlog; then true.
+    /// Serves one range with all that waits, or, when none needs the oldest any more, takes that off the backlog; then true.
+    /// The lock is held for no more than [`BACKLOG_MESSAGES_MAX`] and one broadcasts to [`RANGE`] subscribers meanwhile.
     fn serve_oldest(&mut self) -> bool {
         let Some(rest) = &mut self.rest else {
             return true;
@@ -162,11 +158,8 @@ impl Subscribers {
         let mut unserved = ranges.enumerate().skip(rest.served);
         if let Some((number, range)) = unserved.find(|(_, it)| it.heard == 0) {
             rest.served = number + 1;
-            let count = range.broadcasts_in(DELIVERIES_AT_ONCE);
-            let waiting = rest.backlog.make_contiguous();
-            let heard = waiting.get(..count).unwrap_or(waiting);
-            range.heard = heard.len();
-            rest.delivered += range.deliver(heard, None);
+            range.heard = rest.backlog.len();
+            rest.delivered += range.deliver(rest.backlog.make_contiguous(), None);
             return false;
         }
         rest.backlog.pop_front();

@@ -93,14 +93,6 @@ impl Range {
         }
     }
 
-    /// How many broadcasts make at most so many deliveries, and one at least.
-    pub(crate) fn broadcasts_in(&self, deliveries: usize) -> usize {
-        deliveries
-            .checked_div(self.taken.into())
-            .unwrap_or(usize::MAX)
-            .max(1)
-    }
-
     /// Delivers to all but one, and says how many deliveries that was. Each hears all of it before the next one does:
     /// what belongs to a subscriber is fetched from memory once.
     pub(crate) fn deliver(&self, broadcasts: &[Arc<Broadcast>], skipped: Option<usize>) -> usize {

@@ -11,6 +11,8 @@ mod channel;
 pub mod client;
 mod connect_info;
 mod context;
+#[cfg(test)]
+mod defaults;
 mod endpoint;
 mod error;
 mod options;

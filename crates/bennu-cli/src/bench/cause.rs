@@ -149,6 +149,7 @@ impl From<ResponseError> for Cause {
         match error {
             ResponseError::Status(status) => Self::Status(status),
             ResponseError::Malformed(why) => Self::Handshake(why),
+            _ => Self::Handshake("no WebSocket"),
         }
     }
 }

@@ -23,6 +23,7 @@ pub struct RequestError(String);
 
 /// The server's answer isn't a WebSocket.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum ResponseError {
     /// It was refused, or answered otherwise, with this status.
     Status(u16),
@@ -85,8 +86,9 @@ impl Handshake {
     /// How many bytes of `input` are the response, or `None` if its head isn't all there.
     ///
     /// # Errors
-    /// A status other than 101, a head that is none or has no end in 16 KiB, or one that doesn't prove that the server
-    /// read the key.
+    /// A status other than 101, a head that is none or has no end in 16 KiB, a response that isn't HTTP/1.1 or has no
+    /// `Upgrade: websocket` or no `Connection: Upgrade`, an extension, which nobody offered, or one that doesn't prove that
+    /// the server read the key.
     pub fn response(&self, input: &[u8]) -> Result<Option<usize>, ResponseError> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut response = httparse::Response::new(&mut headers);

@@ -508,3 +508,26 @@ async fn of_a_body_that_nobody_wants_so_much_is_read_for_so_long() {
     connection.stop.closed().await;
     assert_eq!(began.elapsed().as_secs(), 5);
 }
+
+#[test]
+fn the_page_of_limits_names_the_defaults() {
+    use crate::defaults::{bytes, check, number, off, time};
+
+    let limits = Limits::default();
+    check("`head_timeout`", &time(limits.head_timeout));
+    let progress = time(limits.progress_timeout);
+    check("`progress_timeout`, for 8 KiB of a body", &progress);
+    check("`progress_timeout`, for 8 KiB of an answer", &progress);
+    assert_eq!(bytes(pace::PACE_BYTES), "8 KiB");
+    let linger = (LINGER_BYTES_MAX / 1_000_000, time(LINGER_TIME_MAX));
+    let linger = format!("{} MB and {}", linger.0, linger.1);
+    check("what is read of a body that nobody wants", &linger);
+    check("`headers_max`", &number(limits.headers_max));
+    check("`head_bytes_max`", &bytes(limits.head_bytes_max));
+    for max in [limits.connections_max, limits.connections_per_peer_max] {
+        let row = "`connections_max`, `connections_per_peer_max`, of those that speak HTTP";
+        check(row, off(max));
+    }
+    check("`backlog`", &number(limits.backlog));
+    check("`shutdown_timeout`", &time(limits.shutdown_timeout));
+}

@@ -1,14 +1,19 @@
 //! Presences of two nodes, as clients of both see them.
 
-use bennu::{Endpoint, LocalBus, Presences};
+use bennu::{Endpoint, LocalBus, PresenceOptions, Presences};
 use serde_json::{Value, json};
 
 use crate::guest::{Guest, User, one};
 
 fn node(bus: &LocalBus, name: &str) -> Endpoint<()> {
+    node_with(bus, name, PresenceOptions::new())
+}
+
+fn node_with(bus: &LocalBus, name: &str, options: PresenceOptions) -> Endpoint<()> {
     let endpoint = Endpoint::new(())
         .adapter(bus.adapter())
         .node_name(name)
+        .presence_options(options)
         .socket::<User>("/socket");
     // From here on it is among the others.
     let _ = endpoint.router();
@@ -17,7 +22,10 @@ fn node(bus: &LocalBus, name: &str) -> Endpoint<()> {
 
 /// Two nodes that have heard of each other.
 async fn two(bus: &LocalBus) -> [Endpoint<()>; 2] {
-    let nodes = [node(bus, "west"), node(bus, "east")];
+    acquainted([node(bus, "west"), node(bus, "east")]).await
+}
+
+async fn acquainted(nodes: [Endpoint<()>; 2]) -> [Endpoint<()>; 2] {
     for (from, to) in [(0, 1), (1, 0)] {
         let topic = format!("probe:{from}");
         let mut heard = nodes[to].subscribe(topic.clone());
@@ -120,5 +128,30 @@ async fn health_and_metrics_say_how_many_nodes_there_are() {
     east.leave_cluster().await;
     while west.health().nodes > 1 {
         tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_meta_of_another_node_beyond_a_limit_is_counted() {
+    let bus = LocalBus::new();
+    let strict = PresenceOptions::new().meta_bytes_max(100);
+    let nodes = [node(&bus, "west"), node_with(&bus, "east", strict)];
+    let [west, east] = acquainted(nodes).await;
+    let mut on_east = east.subscribe("lobby:1");
+    let member = west.presence().member();
+    let long = json!({"text": "x".repeat(200)});
+    // What is told before the last is also counted before it.
+    for (key, meta) in [("ana", &long), ("bob", &json!({})), ("cat", &long)] {
+        member.track("lobby:1", key, meta).unwrap();
+    }
+    assert_eq!(on_east.recv().await.event(), "presence_diff");
+    member.track("lobby:1", "dan", &json!({})).unwrap();
+    assert_eq!(on_east.recv().await.event(), "presence_diff");
+    let counts = [&west, &east].map(|it| it.presence().count("lobby:1"));
+    assert_eq!(counts, [4, 2]);
+    for (endpoint, refused) in [(&west, 0.0), (&east, 2.0)] {
+        let metrics = endpoint.metrics().await;
+        let counted = metrics.get("bennu_presence_metas_refused_total", &[]);
+        assert_eq!(counted, Some(refused));
     }
 }
