@@ -67,6 +67,10 @@ fn the_page_of_limits_names_the_defaults_that_are() {
     check("`channels_max`", &number(options.channels_max));
     check("`frame_bytes_max`", &number(options.frame_bytes_max));
     check("`message_bytes_max`", &number(options.message_bytes_max));
+    check(
+        "`unfinished_bytes_max`",
+        &number(limits.unfinished_bytes_max),
+    );
     let decode = &limits.decode;
     for names in [
         decode.topic_bytes_max,
