@@ -105,7 +105,18 @@ impl DecodeLimits {
         json::check(text, self)
     }
 
-    fn check(&self, message: &Message) -> Result<(), DecodeError> {
+    fn check(&self, message: &Message, frame: Frame<'_>) -> Result<(), DecodeError> {
+        let least = self
+            .ref_bytes_max
+            .min(self.topic_bytes_max)
+            .min(self.event_bytes_max);
+        if let Frame::Text(text) = frame
+            && text.len() <= least
+        {
+            // As nearly always. Nothing in it can be longer than all of it: as a ref is counted, it has no escape that JSON
+            // didn't need before.
+            return Ok(());
+        }
         for (field, bytes, bytes_max) in [
             (
                 "join_ref",
@@ -161,15 +172,17 @@ impl Serializer {
         limits: &DecodeLimits,
         frame: Frame<'_>,
     ) -> Result<Message, DecodeError> {
-        let message = match (self, frame) {
+        let decoded = match (self, frame) {
             (Self::V1, Frame::Text(text)) => v1::decode(text, limits),
             // V1 looks at no opcode.
             (Self::V1, Frame::Binary(bytes)) => v1::decode(utf8(bytes)?, limits),
             (Self::V2, Frame::Text(text)) => v2_text::decode(text, limits),
             (Self::V2, Frame::Binary(bytes)) => v2_binary::decode(bytes),
-        }?;
-        limits.check(&message)?;
-        Ok(message)
+        };
+        if let Ok(message) = &decoded {
+            limits.check(message, frame)?;
+        }
+        decoded
     }
 
     /// Appends a message to a buffer, and says in what kind of frame it goes.

@@ -116,6 +116,20 @@ fn surrogate(bytes: &[u8]) -> Option<Half> {
     }
 }
 
+/// Whether a byte stands in a string as it is: no quote, no backslash, no control character. A table, since it's asked for
+/// each byte of a topic when it comes and when it goes.
+pub(super) fn is_plain(byte: u8) -> bool {
+    static PLAIN: [bool; 256] = {
+        let mut plain = [true; 256];
+        let (controls, others) = plain.split_at_mut(b' ' as usize);
+        controls.copy_from_slice(&[false; b' ' as usize]);
+        others[(b'"' - b' ') as usize] = false;
+        others[(b'\\' - b' ') as usize] = false;
+        plain
+    };
+    PLAIN.get(usize::from(byte)).is_some_and(|it| *it)
+}
+
 /// Writes a string in which nothing needs escaping.
 pub(super) fn write_plain(text: &str, buffer: &mut Vec<u8>) {
     buffer.push(b'"');
@@ -125,10 +139,7 @@ pub(super) fn write_plain(text: &str, buffer: &mut Vec<u8>) {
 
 /// Writes a string with its quotes; slashes and all beyond ASCII stay as they are.
 pub(super) fn write_str(text: &str, buffer: &mut Vec<u8>) {
-    if text
-        .bytes()
-        .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
-    {
+    if text.bytes().all(is_plain) {
         write_plain(text, buffer);
     } else {
         // Quotes and escapes around something that is text already: there is nothing that could go wrong.

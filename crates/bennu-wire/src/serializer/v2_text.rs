@@ -10,7 +10,10 @@ use serde_json::value::RawValue;
 
 use super::{
     DecodeLimits,
-    json::{self, check, write_name, write_plain, write_raw, write_ref, write_response, write_str},
+    json::{
+        self, check, is_plain, write_name, write_plain, write_raw, write_ref, write_response,
+        write_str,
+    },
 };
 use crate::{DecodeError, Message, Name, Outgoing, Payload, Ref, session::PHX_REPLY};
 
@@ -61,9 +64,7 @@ fn plain_ref(elements: &str) -> Option<(Ref, &str)> {
 /// A string without escapes with the comma behind it, and what follows.
 fn plain_text(elements: &str) -> Option<(&str, &str)> {
     let inner = elements.strip_prefix('"')?;
-    let end = inner
-        .bytes()
-        .position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
+    let end = inner.bytes().position(|byte| !is_plain(byte))?;
     let (text, rest) = inner.split_at_checked(end)?;
     Some((text, rest.strip_prefix("\",")?))
 }
