@@ -133,7 +133,8 @@ impl Default for Deflater {
 /// ```
 #[derive(Default, Debug)]
 pub struct Inflater {
-    stream: Option<(Decompress, Vec<u8>)>,
+    /// In a box, since who shares an inflater moves it with each read, and seldom uses it.
+    stream: Option<Box<(Decompress, Vec<u8>)>>,
 }
 
 impl Inflater {
@@ -164,14 +165,13 @@ impl Inflater {
             return Ok(());
         }
         let (stream, piece) = match &mut self.stream {
-            Some((stream, piece)) => {
-                stream.reset(false);
-                (stream, piece)
+            Some(stream) => {
+                stream.0.reset(false);
+                &mut **stream
             }
             none => {
-                let (stream, piece) =
-                    none.insert((Decompress::new(false), Vec::with_capacity(PIECE_BYTES)));
-                (stream, piece)
+                let new = (Decompress::new(false), Vec::with_capacity(PIECE_BYTES));
+                &mut **none.insert(Box::new(new))
             }
         };
         let ratio = usize::try_from(config.inflation_ratio_max).unwrap_or(usize::MAX);
