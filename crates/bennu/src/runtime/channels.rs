@@ -70,39 +70,42 @@ impl<S: Socket> Channels<S> {
     }
 
     /// Does what the session asks for.
-    fn act(&mut self, first: Option<Action>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
-        let mut next = first;
-        while let Some(action) = next.take().or_else(|| self.session.poll_action()) {
-            match action {
-                Action::Send(outbound) => {
-                    count_refusal(&outbound, &conn.mount().counters);
-                    // The session's own messages encode, unless a client's topic or ref is too long for what
-                    // it asked for: then there is no way to tell it so.
-                    if let Err(error) = conn.push(&outbound.as_outgoing()) {
-                        tracing::debug!(%error, "failed to encode a reply of the session");
-                    }
+    fn act(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
+        while let Some(action) = self.session.poll_action() {
+            self.take(action, conn, cx);
+        }
+    }
+
+    fn take(&mut self, action: Action, conn: &Arc<Conn>, cx: &mut Context<'_>) {
+        match action {
+            Action::Send(outbound) => {
+                count_refusal(&outbound, &conn.mount().counters);
+                // The session's own messages encode, unless a client's topic or ref is too long for what
+                // it asked for: then there is no way to tell it so.
+                if let Err(error) = conn.push(&outbound.as_outgoing()) {
+                    tracing::debug!(%error, "failed to encode a reply of the session");
                 }
-                Action::Join {
-                    id,
-                    topic,
-                    join_ref,
-                    payload,
-                } => self.join(id, topic, join_ref, payload, conn, cx),
-                Action::Joined { id } => {
-                    if let Some(work) = self.joined(id, conn) {
-                        self.work(id, work, conn, cx);
-                    }
-                }
-                Action::Deliver { id, message } => self.run(id, Job::In(message), conn, cx),
-                Action::Leave { id, message } => self.run(id, Job::Leave(message), conn, cx),
-                Action::Ended { id } => {
-                    if let Some(work) = self.close(id) {
-                        self.work(id, work, conn, cx);
-                    }
-                }
-                Action::Abandon { id } => self.abandon(id, conn, cx),
-                Action::Close { code, reason } => conn.close(Close::new(code, reason)),
             }
+            Action::Join {
+                id,
+                topic,
+                join_ref,
+                payload,
+            } => self.join(id, topic, join_ref, payload, conn, cx),
+            Action::Joined { id } => {
+                if let Some(work) = self.joined(id, conn) {
+                    self.work(id, work, conn, cx);
+                }
+            }
+            Action::Deliver { id, message } => self.run(id, Job::In(message), conn, cx),
+            Action::Leave { id, message } => self.run(id, Job::Leave(message), conn, cx),
+            Action::Ended { id } => {
+                if let Some(work) = self.close(id) {
+                    self.work(id, work, conn, cx);
+                }
+            }
+            Action::Abandon { id } => self.abandon(id, conn, cx),
+            Action::Close { code, reason } => conn.close(Close::new(code, reason)),
         }
     }
 
@@ -477,7 +480,10 @@ impl<S: Socket> Driver for Channels<S> {
         } else {
             self.session.throttled(message, TOO_MANY_EVENTS)
         };
-        self.act(first, conn, cx);
+        if let Some(action) = first {
+            self.take(action, conn, cx);
+        }
+        self.act(conn, cx);
         Ok(())
     }
 
@@ -511,11 +517,11 @@ impl<S: Socket> Driver for Channels<S> {
                 Mail::Out(id, broadcast) => (id, Job::Out(broadcast)),
             };
             self.run(id, job, conn, cx);
-            self.act(None, conn, cx);
+            self.act(conn, cx);
         }
         if self.busy.is_some() {
             self.poll_running(conn, cx);
-            self.act(None, conn, cx);
+            self.act(conn, cx);
         }
     }
 
@@ -533,7 +539,7 @@ impl<S: Socket> Driver for Channels<S> {
             }
         }
         self.poll_running(conn, cx);
-        self.act(None, conn, cx);
+        self.act(conn, cx);
         if self.slots.is_empty() {
             Poll::Ready(())
         } else {

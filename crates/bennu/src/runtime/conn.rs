@@ -283,13 +283,14 @@ impl Conn {
         }
     }
 
-    pub(crate) fn take_mail(&self) -> VecDeque<Mail> {
-        if !self.shows(MAIL) {
-            return VecDeque::new();
-        }
-        let mut outbox = self.lock();
-        self.signs.fetch_and(!MAIL, Ordering::Release);
-        outbox.mail.take().map_or_else(VecDeque::new, |it| *it)
+    pub(crate) fn take_mail(&self) -> impl Iterator<Item = Mail> + use<> {
+        let take = || {
+            let mut outbox = self.lock();
+            self.signs.fetch_and(!MAIL, Ordering::Release);
+            outbox.mail.take()
+        };
+        let mail = self.shows(MAIL).then(take).flatten();
+        mail.into_iter().flat_map(|it| *it)
     }
 
     /// Whether the connection is to be closed.

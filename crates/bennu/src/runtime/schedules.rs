@@ -100,7 +100,7 @@ impl Network {
 fn turn(conn: &Conn, network: &Network, mail: &mut usize, cx: &mut Context<'_>) -> Poll<()> {
     conn.unpark();
     loop {
-        *mail += conn.take_mail().len();
+        *mail += conn.take_mail().count();
         let mut scratch = Vec::new();
         let mut written = 0;
         let blocked = loop {
@@ -119,7 +119,7 @@ fn turn(conn: &Conn, network: &Network, mail: &mut usize, cx: &mut Context<'_>) 
         };
         if !blocked && conn.is_closing() && conn.backlog().0 == 0 {
             // It may have come just before the close. The real one drops it.
-            *mail += conn.take_mail().len();
+            *mail += conn.take_mail().count();
             return Poll::Ready(());
         }
         // Where it's to close, the real one waits for the network alone.
