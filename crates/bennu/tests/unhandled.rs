@@ -28,7 +28,7 @@ async fn send(client: &mut Client, message: Value) -> Vec<Value> {
     let mut answers = Vec::new();
     loop {
         let answer = client.recv().await;
-        if answer.is_null() || answer[1] == "beat" {
+        if answer.is_null() || answer.get(1) == Some(&json!("beat")) {
             return answers;
         }
         answers.push(answer);
