@@ -47,6 +47,15 @@ pub(crate) const CASES: &[Case] = &[
         waits: false,
         run: |stage| Box::pin(large_messages(stage)),
     },
+    Case {
+        name: "queued",
+        sends: "10 events of 1 MB for a channel at work from each of 16 sockets",
+        must: "some 128 wait (128 MB), the others are answered with \"too many messages queued\"",
+        options: &[],
+        growth_mb_max: 260,
+        waits: false,
+        run: |stage| Box::pin(queued(stage)),
+    },
 ];
 
 async fn joins(stage: &Stage) -> Result<String> {
@@ -127,6 +136,38 @@ async fn connections(stage: &Stage) -> Result<String> {
         .counted("bennu_presences", "", |it| it == 0)
         .await?;
     Ok(format!("{lost} were lost, nobody is present"))
+}
+
+async fn queued(stage: &Stage) -> Result<String> {
+    let payload = format!("\"{}\"", "x".repeat(1_000_000));
+    let event = push(["1", "3"], "room:queued", "ping", &payload);
+    let mut sockets = Vec::new();
+    let mut refused = 0;
+    for _ in 0..16 {
+        let mut socket = Socket::open(stage.server.at).await?;
+        socket.join("room:queued").await?;
+        let slow = push(["1", "2"], "room:queued", "slow", "{\"ms\":60000}");
+        socket.send(&slow).await?;
+        for _ in 0..10 {
+            socket.send(&event).await?;
+        }
+        let beat = push(["1", "4"], "phoenix", "heartbeat", "{}");
+        socket.send(&beat).await?;
+        loop {
+            let reply = socket.json().await?;
+            match (reply[1].as_str(), reply[4]["response"]["reason"].as_str()) {
+                (Some("3"), Some("too many messages queued")) => refused += 1,
+                (Some("4"), _) => break,
+                _ => return Err(format!("an event is answered with {reply:.200}")),
+            }
+        }
+        sockets.push(socket);
+    }
+    let waiting = 160 - refused;
+    match waiting {
+        126..=130 => Ok(format!("{waiting} waited, {refused} were refused")),
+        _ => Err(format!("{waiting} of 160 waited, expected some 128")),
+    }
 }
 
 async fn large_messages(stage: &Stage) -> Result<String> {

@@ -31,7 +31,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "unfinished",
         sends: "9.9 MB of one message from each of 40 sockets, and long nothing of the last 10 bytes",
-        must: "12 or 13 are held (128 MB), the others are closed, 1013 \"too many unfinished messages\"",
+        must: "12 or 13 are held (128 MB), the others are closed, 1013 \"too many unhandled messages\"",
         options: &[],
         // A buffer doubles as it grows, and the old one is there until it's copied.
         growth_mb_max: 260,

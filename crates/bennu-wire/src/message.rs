@@ -21,7 +21,8 @@ pub struct Message {
 
 impl Message {
     /// Bytes it occupies while it waits in a queue, to count against a limit.
-    pub(crate) fn bytes(&self) -> usize {
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         let refs = self.join_ref.as_json().len() + self.r#ref.as_json().len();
         size_of::<Self>() + refs + self.topic.len() + self.event.len() + self.payload.len()
     }

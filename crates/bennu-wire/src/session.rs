@@ -373,6 +373,12 @@ impl Session {
         self.len() == 0
     }
 
+    /// Bytes of the messages that wait for joins to be decided.
+    #[must_use]
+    pub fn joining_bytes(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |it| it.load.bytes as usize)
+    }
+
     /// The channels, in no particular order, and whether each is joined: neither joining nor leaving.
     pub fn channels(&self) -> impl Iterator<Item = (ChannelId, &Topic, bool)> {
         self.channels

@@ -67,10 +67,6 @@ fn the_page_of_limits_names_the_defaults_that_are() {
     check("`channels_max`", &number(options.channels_max));
     check("`frame_bytes_max`", &number(options.frame_bytes_max));
     check("`message_bytes_max`", &number(options.message_bytes_max));
-    check(
-        "`unfinished_bytes_max`",
-        &number(limits.unfinished_bytes_max),
-    );
     let decode = &limits.decode;
     for names in [
         decode.topic_bytes_max,
@@ -85,8 +81,8 @@ fn the_page_of_limits_names_the_defaults_that_are() {
         let row = "`connections_max`, `connections_per_peer_max`, for each mount";
         check(row, off(max));
     }
-    let unfinished = number(limits.unfinished_bytes_max);
-    check("`unfinished_bytes_max`", &unfinished);
+    let unhandled = number(limits.unhandled_bytes_max);
+    check("`unhandled_bytes_max`", &unhandled);
     check("`connect_timeout`", &time(limits.connect_timeout));
     assert_eq!(limits.joins_at_once_max, None);
     check("`joins_at_once_max`", "as many as channels");

@@ -240,8 +240,9 @@ impl SocketOptions {
         self
     }
 
-    /// Payload bytes that may wait with them, for all busy channels of a connection together and for all joining ones:
-    /// 16 MiB, with the same consequence.
+    /// Bytes that may wait with them, for all busy channels of a connection together and for all joining ones: 16 MiB, with
+    /// the same consequence. What may wait for all connections of a mount is
+    /// [`unhandled_bytes_max`](Self::unhandled_bytes_max).
     pub fn event_queue_bytes_max(mut self, bytes: usize) -> Self {
         self.event_queue_bytes_max = bytes;
         self

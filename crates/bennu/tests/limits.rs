@@ -130,7 +130,7 @@ async fn answers_to_what_came_in_one_read_are_written_before_the_rest_is_handled
 async fn events_for_a_busy_channel_wait_and_beyond_the_limit_are_refused() {
     for options in [
         SocketOptions::new().event_queue_messages_max(2),
-        SocketOptions::new().event_queue_bytes_max(5),
+        SocketOptions::new().event_queue_bytes_max(150),
     ] {
         let endpoint = endpoint(options);
         let mut client = Client::connect(&endpoint, 1 << 20).await;
@@ -309,7 +309,7 @@ async fn a_channel_that_never_rests_lets_others_run() {
 
 #[tokio::test]
 async fn what_waits_for_all_busy_channels_of_a_connection_is_bounded() {
-    let endpoint = endpoint(SocketOptions::new().event_queue_bytes_max(5));
+    let endpoint = endpoint(SocketOptions::new().event_queue_bytes_max(150));
     let mut client = Client::connect(&endpoint, 1 << 20).await;
     for topic in ["room:a", "room:b"] {
         client.join(topic).await;

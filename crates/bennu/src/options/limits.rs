@@ -19,7 +19,7 @@ pub(crate) struct Limits {
     /// `None`: as many as channels.
     pub(crate) joins_at_once_max: Option<usize>,
     pub(crate) decode: DecodeLimits,
-    pub(crate) unfinished_bytes_max: usize,
+    pub(crate) unhandled_bytes_max: usize,
     pub(crate) events_per_second_max: Option<u32>,
     /// `None`: as many as in a second.
     pub(crate) events_at_once_max: Option<u32>,
@@ -48,7 +48,7 @@ impl Default for Limits {
             query_bytes_max: ADDRESS_BYTES_MAX,
             joins_at_once_max: None,
             decode: DecodeLimits::default(),
-            unfinished_bytes_max: 128_000_000,
+            unhandled_bytes_max: 128_000_000,
             events_per_second_max: None,
             events_at_once_max: None,
             flood: Flood::Refuse,
@@ -137,11 +137,14 @@ impl SocketOptions {
         self
     }
 
-    /// Memory that all messages of the mount may take whose end hasn't come yet, beyond the first 64 KiB of each: 128,000,000
-    /// bytes, counted as allocated. A client that would exceed it is closed with code 1013, "too many unfinished messages".
-    /// Long-polling has [`LongPoll::bodies_bytes_max`](crate::LongPoll::bodies_bytes_max).
-    pub fn unfinished_bytes_max(mut self, bytes: usize) -> Self {
-        self.limits.unfinished_bytes_max = bytes;
+    /// Memory for what all clients of the mount have sent and nobody has handled yet: 128,000,000 bytes, beyond the first 64 KiB
+    /// of each client's.
+    ///
+    /// Messages whose end hasn't come, and those that wait for a join to be decided: a client that would exceed it is
+    /// closed with code 1013, "too many unhandled messages". And events for busy channels: these get the error reply "too many
+    /// messages queued". For posts that are still coming, long-polling has [`LongPoll::bodies_bytes_max`](crate::LongPoll::bodies_bytes_max).
+    pub fn unhandled_bytes_max(mut self, bytes: usize) -> Self {
+        self.limits.unhandled_bytes_max = bytes;
         self
     }
 

@@ -3,7 +3,7 @@
 use bennu_wire::Bucket;
 use futures_util::{future::Abortable, stream::FuturesUnordered};
 
-use super::running::Running;
+use super::{running::Running, unhandled::Share};
 use crate::Reason;
 
 /// What an idle connection doesn't have.
@@ -12,8 +12,10 @@ pub(super) struct Busy<S> {
     pub(super) running: FuturesUnordered<Abortable<Running<S>>>,
     /// How often the client may still send, where there is a limit.
     pub(super) bucket: Bucket,
-    /// Payload bytes of the events that wait for busy channels, as far as they can be counted.
-    pub(super) queued_bytes: u32,
+    /// Of the messages that wait for busy channels.
+    pub(super) queued_bytes: usize,
+    /// Of all that waits: for busy channels, and for joins to be decided.
+    pub(super) share: Option<Share>,
     /// Set when the connection ends.
     pub(super) ending: Option<Reason>,
 }
@@ -34,6 +36,7 @@ impl<S> Default for Busy<S> {
             running: FuturesUnordered::new(),
             bucket: Bucket::default(),
             queued_bytes: 0,
+            share: None,
             ending: None,
         }
     }

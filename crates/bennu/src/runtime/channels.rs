@@ -14,11 +14,12 @@ use futures_util::{
 };
 
 use super::{
-    Close, Conn, Driver, Mail, SOCKET_ID, TOO_MANY_EVENTS,
+    Close, Conn, Driver, Mail, SOCKET_ID, TOO_MANY_EVENTS, TOO_MANY_UNHANDLED,
     busy::Busy,
     live::{Job, Live, Place, Ran, Request},
     running::{Panicked, Run, Running, caught, discard, poll},
     slot::{More, Slot, Stage},
+    unhandled::Share,
 };
 use crate::{
     ChannelInfo, ChannelStatus, Flood, Reason, Routes, Socket,
@@ -73,6 +74,9 @@ impl<S: Socket> Channels<S> {
     fn act(&mut self, conn: &Arc<Conn>, cx: &mut Context<'_>) {
         while let Some(action) = self.session.poll_action() {
             self.take(action, conn, cx);
+        }
+        if !self.hold(0, conn) {
+            conn.close(Close::new(1013, TOO_MANY_UNHANDLED));
         }
     }
 
@@ -177,22 +181,43 @@ impl<S: Socket> Channels<S> {
         if slot.is_closing() {
             return discard(job);
         }
-        let queue = &mut slot.more().queue;
-        let full = queue.len() >= options.event_queue_messages_max
-            || queued_bytes as usize > options.event_queue_bytes_max;
+        let full = slot.more().queue.len() >= options.event_queue_messages_max
+            || queued_bytes > options.event_queue_bytes_max;
         match job {
-            Job::In(message) if full => self.session.overflowed(message),
             Job::Out(_) | Job::Info(_) if full => {
                 conn.mount().counters.mail_dropped.add(1);
                 discard(job);
             }
+            Job::In(message) if full || !self.hold(message.bytes(), conn) => {
+                self.session.overflowed(message);
+            }
             job => {
-                let bytes = job.bytes();
-                queue.push_back(job);
-                let busy = self.busy.get_or_insert_default();
-                busy.queued_bytes = busy.queued_bytes.saturating_add(bytes);
+                self.busy.get_or_insert_default().queued_bytes += job.bytes();
+                if let Some(slot) = self.slot(id) {
+                    slot.more().queue.push_back(job);
+                }
             }
         }
+    }
+
+    /// Has the mount count what waits, with `more` beside it. False when that is too much: then it's counted without.
+    fn hold(&mut self, more: usize, conn: &Conn) -> bool {
+        let queued = self.busy.as_ref().map_or(0, |it| it.queued_bytes);
+        let bytes = queued + self.session.joining_bytes();
+        let shares = self.busy.as_ref().is_some_and(|it| it.share.is_some());
+        if bytes + more == 0 && !shares {
+            return true;
+        }
+        let share = self
+            .busy
+            .get_or_insert_default()
+            .share
+            .get_or_insert_with(|| Share::new(conn.mount().unhandled.clone()));
+        let held = share.hold(bytes + more);
+        if !held {
+            share.hold(bytes);
+        }
+        held
     }
 
     /// A join was replied to: what its callback decided, and what waited for it.

@@ -57,7 +57,7 @@ impl Close {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::TOO_MANY_UNHANDLED, *};
 
     #[test]
     fn every_close_has_one_of_a_few_labels() {
@@ -70,6 +70,7 @@ mod tests {
             (1008, "too many empty fragments", "policy"),
             (1012, "too many joins", "policy"),
             (1008, TOO_MANY_EVENTS, "too many events"),
+            (1013, TOO_MANY_UNHANDLED, "too many unhandled messages"),
         ] {
             assert_eq!(Close::new(code, reason).why(), why);
         }

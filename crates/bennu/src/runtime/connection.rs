@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use super::{
-    Close, Conn, Seat,
+    Close, Conn, Seat, TOO_MANY_UNHANDLED,
     queue::{Chunk, WRITE_BYTES_MAX},
 };
 use crate::{
@@ -278,10 +278,9 @@ where
             self.stage = Stage::Unhandled(Box::new(BytesMut::from(&*rest)));
         }
         let holds = self.decoder.held_bytes();
-        if !self.conn.mount().unfinished.change(held, holds) {
+        if !self.conn.mount().unhandled.change(held, holds) {
             self.conn.mount().counters.frames_refused.add(1);
-            self.conn
-                .close(Close::new(1013, "too many unfinished messages"));
+            self.conn.close(Close::new(1013, TOO_MANY_UNHANDLED));
             self.forget_unfinished();
         }
     }
@@ -289,7 +288,7 @@ where
     /// Lets go of a message that is under way.
     fn forget_unfinished(&mut self) {
         let held = std::mem::take(&mut self.decoder).held_bytes();
-        self.conn.mount().unfinished.change(held, 0);
+        self.conn.mount().unhandled.change(held, 0);
     }
 
     /// Returns what isn't handled.
@@ -455,7 +454,7 @@ impl<IO, D> Drop for Connection<IO, D> {
         // Whoever still holds the outbox shall not fill it.
         self.conn.close(Close::lost());
         let held = self.decoder.held_bytes();
-        self.conn.mount().unfinished.change(held, 0);
+        self.conn.mount().unhandled.change(held, 0);
         self.conn.drop_mail();
         self.conn.mount().leave(self.place);
     }

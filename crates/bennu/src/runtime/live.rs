@@ -43,11 +43,11 @@ pub(crate) enum Job {
 }
 
 impl Job {
-    /// What it counts for in a queue.
-    pub(crate) fn bytes(&self) -> u32 {
+    /// What it counts for in a queue: as a client's message.
+    pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::In(message) => u32::try_from(message.payload.len()).unwrap_or(u32::MAX),
-            Self::Out(_) | Self::Info(_) | Self::Leave(_) | Self::Terminate(_) => 0,
+            Self::In(message) | Self::Leave(message) => message.bytes(),
+            Self::Out(_) | Self::Info(_) | Self::Terminate(_) => 0,
         }
     }
 }

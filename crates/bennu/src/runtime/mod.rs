@@ -23,7 +23,7 @@ mod schedules;
 mod seat;
 mod slot;
 pub(crate) mod sync;
-mod unfinished;
+mod unhandled;
 
 pub(crate) use channels::Channels;
 pub(crate) use close::Close;
@@ -41,3 +41,5 @@ pub(crate) use seat::{Full, Peers, Seat};
 
 /// Why a client that sends too often is refused or closed.
 pub(crate) const TOO_MANY_EVENTS: &str = "too many events";
+/// Why a client is closed when it and others have sent more than the mount may hold.
+pub(crate) const TOO_MANY_UNHANDLED: &str = "too many unhandled messages";

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::{
     Close, Conn,
     seat::{Full, Peers, Seat},
-    unfinished::Unfinished,
+    unhandled::Unhandled,
 };
 use crate::{
     Presence,
@@ -40,7 +40,7 @@ pub(crate) struct Mount {
     pub(crate) pubsub: PubSub,
     pub(crate) presence: Presence,
     pub(crate) counters: Counters,
-    pub(crate) unfinished: Unfinished,
+    pub(crate) unhandled: Arc<Unhandled>,
     /// For clients that don't compress, and for those that do.
     decoder_configs: [Config; 2],
     /// Counts eighths of the idle timeout.
@@ -112,7 +112,7 @@ impl Mount {
             path,
             epoch: Instant::now(),
             event_rate: options.limits.event_rate(),
-            unfinished: Unfinished::new(options.limits.unfinished_bytes_max),
+            unhandled: Arc::new(Unhandled::new(options.limits.unhandled_bytes_max)),
             decoder_configs: [config(false), config(true)],
             options,
             pubsub,

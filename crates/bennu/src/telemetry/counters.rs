@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::Transport;
-use crate::runtime::TOO_MANY_EVENTS;
+use crate::runtime::{TOO_MANY_EVENTS, TOO_MANY_UNHANDLED};
 
 /// Cells for what is counted with nearly every message: threads that share none don't wait for each other.
 const CELLS: usize = 16;
@@ -129,6 +129,7 @@ const CLOSES: &[&str] = &[
     "draining",
     TOO_MANY_QUEUED,
     TOO_MANY_EVENTS,
+    TOO_MANY_UNHANDLED,
     "protocol error",
     "invalid data",
     "too big",

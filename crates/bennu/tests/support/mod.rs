@@ -286,3 +286,10 @@ impl Client {
 pub fn reply(r#ref: &str, topic: &str, status: &str, response: Value) -> Value {
     json!(["1", r#ref, topic, "phx_reply", {"status": status, "response": response}])
 }
+
+/// Waits until there are no more connections than that.
+pub async fn emptied<A: Send + Sync + 'static>(endpoint: &Endpoint<A>, connections: usize) {
+    while endpoint.connections() > connections {
+        tokio::task::yield_now().await;
+    }
+}
