@@ -246,26 +246,33 @@ impl<S: Socket> Channels<S> {
     }
 
     /// Has a channel do a job, and what waits for it, until a callback doesn't end at once.
-    fn work(&mut self, id: ChannelId, work: Work<S>, conn: &Arc<Conn>, cx: &mut Context<'_>) {
-        let mut next = Some(work);
-        while let Some((mut channel, job)) = next {
-            next = if let Job::Leave(message) = job {
+    fn work(
+        &mut self,
+        id: ChannelId,
+        (mut channel, mut job): Work<S>,
+        conn: &Arc<Conn>,
+        cx: &mut Context<'_>,
+    ) {
+        loop {
+            if let Job::Leave(message) = job {
                 channel.unsubscribed(self.session.join_ref(id));
                 self.closing(id, channel, Reason::Left);
-                self.session.left(id, &message);
-                None
-            } else {
-                // An event that has come this far has its channel's join ref, if it has one.
-                let join_ref = match &job {
-                    Job::In(message) if !message.join_ref.is_null() => Some(&message.join_ref),
-                    _ => self.session.join_ref(id),
-                };
-                let join_ref = join_ref.cloned();
-                let Some(place) = self.place(id, join_ref, conn) else {
-                    return discard((channel, job));
-                };
-                self.start(id, caught(move || channel.run(job, place)), conn, cx)
+                return self.session.left(id, &message);
+            }
+            // An event that has come this far has its channel's join ref, if it has one.
+            let join_ref = match &job {
+                Job::In(message) if !message.join_ref.is_null() => Some(&message.join_ref),
+                _ => self.session.join_ref(id),
             };
+            let join_ref = join_ref.cloned();
+            let Some(place) = self.place(id, join_ref, conn) else {
+                return discard((channel, job));
+            };
+            let run = caught(move || channel.run(job, place));
+            match self.start(id, run, conn, cx) {
+                Some(next) => (channel, job) = next,
+                None => return,
+            }
         }
     }
 

@@ -63,6 +63,12 @@ const CLOSE: u8 = 4;
 const NUDGE: u8 = 8;
 /// Somebody asks for what only the task knows.
 const ASKED: u8 = 16;
+/// The client leaves much unread.
+const OVERDUE: u8 = 32;
+
+/// A client that doesn't take its replies isn't read from while more than this waits for it.
+const UNREAD_BYTES_MAX: usize = 64 * 1024;
+const UNREAD_FRAMES_MAX: usize = 1024;
 
 #[derive(Default)]
 struct Outbox {
@@ -246,6 +252,7 @@ impl Conn {
             self.mount.counters.overflow_dropped.add(1);
         }
         outbox.push(frame);
+        self.weigh(&outbox);
         if !outbox.blocked {
             self.stir(outbox, FRAMES);
         }
@@ -311,7 +318,24 @@ impl Conn {
 
     /// Frames that wait to be written, and their bytes.
     pub(crate) fn backlog(&self) -> (usize, usize) {
-        self.lock().queue.as_ref().map_or((0, 0), |it| it.load())
+        self.lock().load()
+    }
+
+    /// Whether the client leaves so much unread that it isn't listened to. It's asked after each message, so it takes no
+    /// lock.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.shows(OVERDUE)
+    }
+
+    /// Shows whether much is unread. Called under the lock whenever that may have changed.
+    fn weigh(&self, outbox: &Outbox) {
+        let (frames, bytes) = outbox.load();
+        let overdue = bytes > UNREAD_BYTES_MAX || frames > UNREAD_FRAMES_MAX;
+        if overdue && !self.shows(OVERDUE) {
+            self.signs.fetch_or(OVERDUE, Ordering::Release);
+        } else if !overdue && self.shows(OVERDUE) {
+            self.signs.fetch_and(!OVERDUE, Ordering::Release);
+        }
     }
 
     /// Takes note that `written` bytes of the last chunk went out and says what comes next.
@@ -324,6 +348,7 @@ impl Conn {
         if written > 0 {
             let messages = outbox.advance(written);
             self.sent(messages, written);
+            self.weigh(&outbox);
         }
         match &mut outbox.queue {
             Some(queue) => queue.chunk(scratch),
@@ -423,9 +448,14 @@ impl Conn {
 
     /// Shows that something came, and wakes the task if it waits: with the lock let go, so that the task doesn't
     /// run into it. A task that runs will see before it parks.
+    ///
+    /// Most that comes finds its sign shown and the task at work, and writes neither anew. Whoever takes down a sign that
+    /// still shows here hasn't looked yet at what came: what came is there first.
     fn stir(&self, outbox: MutexGuard<'_, Outbox>, sign: u8) {
-        self.signs.fetch_or(sign, Ordering::Release);
-        if self.parked.swap(false, Ordering::Relaxed) {
+        if !self.shows(sign) {
+            self.signs.fetch_or(sign, Ordering::Release);
+        }
+        if self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::Relaxed) {
             let waker = outbox.waker.clone();
             drop(outbox);
             if let Some(waker) = waker {
@@ -440,6 +470,11 @@ impl Conn {
 }
 
 impl Outbox {
+    /// Frames that wait to be written, and their bytes.
+    fn load(&self) -> (usize, usize) {
+        self.queue.as_ref().map_or((0, 0), |it| it.load())
+    }
+
     fn push(&mut self, frame: Bytes) {
         self.queue.get_or_insert_with(Queue::take).push(frame);
     }

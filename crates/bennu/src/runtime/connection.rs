@@ -35,9 +35,6 @@ use crate::{
 
 /// What is read at once.
 const READ_BYTES_MAX: usize = 64 * 1024;
-/// A client that doesn't take its replies isn't read from while this much waits for it.
-const UNREAD_BYTES_MAX: usize = 64 * 1024;
-const UNREAD_FRAMES_MAX: usize = 1024;
 /// Reads and rounds of mail before other connections of the thread have their turn.
 const ROUNDS_MAX: usize = 4;
 /// How long a closing connection may take to write what is queued, to hear its peer and to end its channels.
@@ -177,7 +174,7 @@ where
                 Poll::Ready(Ok(())) => true,
                 Poll::Pending => false,
             };
-            if (written || !is_overdue(&self.conn)) && self.driver.ready() {
+            if (written || !self.conn.is_overdue()) && self.driver.ready() {
                 match self.poll_read(cx) {
                     Poll::Ready(Ok(true)) => continue,
                     Poll::Ready(Ok(false) | Err(_)) => return Poll::Ready(End::Lost),
@@ -344,7 +341,7 @@ where
                 Some((_, rest)) => rest,
                 None => return &mut [],
             };
-            if is_overdue(conn) {
+            if conn.is_overdue() {
                 return input;
             }
         }
@@ -458,10 +455,4 @@ impl<IO, D> Drop for Connection<IO, D> {
         self.conn.drop_mail();
         self.conn.mount().leave(self.place);
     }
-}
-
-/// Whether the client leaves so much unread that it isn't listened to.
-fn is_overdue(conn: &Conn) -> bool {
-    let (frames, bytes) = conn.backlog();
-    bytes > UNREAD_BYTES_MAX || frames > UNREAD_FRAMES_MAX
 }
