@@ -493,15 +493,15 @@ impl<S: Socket> Driver for Channels<S> {
     ) -> Result<(), Close> {
         let mount = conn.mount();
         let limits = &mount.options.limits;
-        let message = conn
-            .encoding()
-            .serializer
-            .decode_within(&limits.decode, frame)
-            .map_err(|error| {
+        let serializer = conn.encoding().serializer;
+        let message = match serializer.decode_within(&limits.decode, frame) {
+            Ok(message) => message,
+            Err(error) => {
                 tracing::debug!(%error, "a message was not understood");
                 mount.counters.messages_undecodable.add(1);
-                Close::new(error.cause().close_code(), error.to_string())
-            })?;
+                return Err(Close::new(error.cause().close_code(), error.to_string()));
+            }
+        };
         let first = if mount.may_send(|| &mut self.busy.get_or_insert_default().bucket) {
             let routes = &self.routes;
             self.session
