@@ -91,7 +91,7 @@ impl Channel for Room {
 
     async fn handle_in(&mut self, In::Echo(payload): In, _: &Context<Self>) -> Result {
         self.echoed = self.echoed.wrapping_add(1);
-        Ok(Reply::with(payload))
+        Ok(payload.into())
     }
 }
 

@@ -18,6 +18,9 @@ use serde::Serialize;
 /// let _ = Reply::with(42);                         // status "ok", response 42
 /// let _ = Reply::error("too long");                // status "error", response "too long"
 /// let _ = Reply::status("queued", ["a", "b"]);     // a status of one's own
+///
+/// # let payload = bennu::Payload::empty();
+/// let _ = Reply::from(payload);                    // a payload as it is, which `with` would serialize anew
 /// ```
 #[derive(Debug)]
 #[must_use = "a reply is sent by returning it"]
@@ -56,6 +59,16 @@ impl Reply {
         Self(Some(Answer {
             status: status.into(),
             response: Payload::new(&response),
+        }))
+    }
+}
+
+impl From<Payload> for Reply {
+    /// Status `ok` with a response that is a payload already.
+    fn from(response: Payload) -> Self {
+        Self(Some(Answer {
+            status: "ok".into(),
+            response: Ok(response),
         }))
     }
 }

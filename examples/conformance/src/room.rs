@@ -57,7 +57,7 @@ impl Channel for Room {
     #[expect(clippy::panic, reason = "clients want to see what a crash looks like")]
     async fn handle_in(&mut self, event: In, cx: &Context<Self>) -> Result {
         match event {
-            In::Ping(payload) => Ok(Reply::with(payload)),
+            In::Ping(payload) => Ok(payload.into()),
             In::Fail(payload) => Ok(Reply::error(payload)),
             In::Shout(payload) => {
                 cx.broadcast("shout", &payload);

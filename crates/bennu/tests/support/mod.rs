@@ -124,7 +124,7 @@ impl Channel for Room {
 
     async fn handle_in(&mut self, event: In, cx: &Context<Self>) -> Result {
         match event {
-            In::Ping(payload) => Ok(Reply::with(payload)),
+            In::Ping(payload) => Ok(payload.into()),
             In::Shout(payload) => {
                 cx.broadcast("shout", &payload);
                 Ok(Reply::none())
