@@ -1,5 +1,4 @@
 //! Who has much to do lets others have their turn.
-#![expect(clippy::unwrap_used, reason = "a test says so by panicking")]
 
 mod support;
 
