@@ -16,6 +16,7 @@ const CONFIG: Config = Config {
     deflate: false,
     inflated_bytes_max: 100_000,
     inflation_ratio_max: 25,
+    inflate_at_once_bytes: usize::MAX,
     empty_fragments_max: 4,
 };
 
@@ -50,7 +51,11 @@ pub(crate) fn run(bytes: &[u8]) {
     };
     let bytes = input.rest();
     let whole = decode(&config, bytes, bytes.len().max(1));
-    let pieces = decode(&config, bytes, piece);
+    let in_parts = Config {
+        inflate_at_once_bytes: piece,
+        ..config
+    };
+    let pieces = decode(&in_parts, bytes, piece);
     assert_eq!(whole, pieces, "in pieces of {piece}");
     // The other one knows no compression, and has other limits.
     if !config.deflate && !matches!(whole.error, Some(1008 | 1009)) {
@@ -92,6 +97,13 @@ fn decode(config: &Config, bytes: &[u8], piece: usize) -> Outcome {
                 Ok((taken, event)) => {
                     assert!(taken <= length);
                     let Some(event) = event else {
+                        if decoder.is_inflating() {
+                            rest = match std::mem::take(&mut rest).split_at_mut_checked(taken) {
+                                Some((_, rest)) => rest,
+                                None => break,
+                            };
+                            continue;
+                        }
                         assert_eq!(taken, length, "all of it is taken in");
                         break;
                     };

@@ -1,6 +1,6 @@
 //! Close codes: why a connection ends, and which code answers which (RFC 6455 section 7.4).
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// The peer broke a rule, or a limit: close with this code and say why.
 ///
@@ -77,6 +77,33 @@ pub const fn close_reply(received: Option<u16>) -> u16 {
     match received {
         None | Some(1000..=1003 | 1007..=1014 | 3000..) => 1000,
         Some(_) => 1002,
+    }
+}
+
+/// Code and reason of a close frame (RFC 6455 section 5.5.1).
+pub(crate) fn close_payload(
+    payload: Cow<'_, [u8]>,
+) -> Result<Option<(u16, Cow<'_, str>)>, CloseError> {
+    if payload.is_empty() {
+        return Ok(None);
+    }
+    let Some(&code) = payload.first_chunk() else {
+        return Err(CloseError::protocol("close payload of one byte"));
+    };
+    let reason = match payload {
+        Cow::Borrowed(payload) => {
+            simdutf8::basic::from_utf8(payload.get(code.len()..).unwrap_or_default())
+                .map(Cow::Borrowed)
+                .ok()
+        }
+        Cow::Owned(mut payload) => {
+            payload.drain(..code.len());
+            String::from_utf8(payload).map(Cow::Owned).ok()
+        }
+    };
+    match reason {
+        Some(reason) => Ok(Some((u16::from_be_bytes(code), reason))),
+        None => Err(CloseError::invalid("close reason that isn't UTF-8")),
     }
 }
 

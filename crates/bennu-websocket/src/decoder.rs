@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::close::CloseError;
+use crate::close::{CloseError, close_payload};
 use crate::deflate::Inflater;
 use crate::frame::{CLIENT_HEADER_BYTES_MAX, Header, Opcode};
 use crate::mask;
-use crate::message::{self, Message};
+use crate::message::{self, Inflating, Message, Whole};
 
 /// What a client may send. One value serves all connections that agreed on the same extensions.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,6 +22,9 @@ pub struct Config {
     /// How many times longer than itself a compressed message may become (1009), from 64 KiB up, see
     /// [`INFLATION_FREE_BYTES`](crate::deflate::INFLATION_FREE_BYTES).
     pub inflation_ratio_max: u32,
+    /// How many bytes of a compressed message one call of [`Decoder::decode`] inflates: what is left of a longer one waits for
+    /// the next call, see [`Decoder::is_inflating`].
+    pub inflate_at_once_bytes: usize,
     /// How many fragments in a row may be empty; with one more the connection is refused (1008). Fragments with something
     /// in them are bounded by their bytes, not by their number.
     pub empty_fragments_max: u32,
@@ -29,7 +32,7 @@ pub struct Config {
 
 impl Default for Config {
     /// What Phoenix allows (websock_adapter and Bandit): frames of 10,000,000 bytes, fragmented messages of 8,000,000, an
-    /// inflation of 25; no compression, and 128 empty fragments.
+    /// inflation of 25; no compression, which is inflated at once, and 128 empty fragments.
     fn default() -> Self {
         Self {
             frame_bytes_max: 10_000_000,
@@ -37,6 +40,7 @@ impl Default for Config {
             deflate: false,
             inflated_bytes_max: 10_000_000,
             inflation_ratio_max: 25,
+            inflate_at_once_bytes: usize::MAX,
             empty_fragments_max: 128,
         }
     }
@@ -77,6 +81,7 @@ struct Partial {
     /// The payload of a control frame so far; control frames may come between the fragments of a message.
     control: Vec<u8>,
     message: Option<Message>,
+    inflating: Option<Box<Inflating>>,
 }
 
 /// A frame whose header has been judged.
@@ -96,8 +101,8 @@ struct Frame {
 impl Decoder {
     /// Takes in the beginning of `input` up to the end of the first event, and returns how many bytes that were, and the event.
     ///
-    /// Call it again with the rest for the next event, until it returns `None`: then all of `input` has been taken in. An
-    /// event that lies in `input` as one frame borrows it, unmasked in place. `inflater` is used for compressed messages
+    /// Call it again with the rest for the next event, until it returns `None`: then all of `input` has been taken in,
+    /// unless it [is inflating](Self::is_inflating). An event that lies in `input` as one frame borrows it, unmasked in place. `inflater` is used for compressed messages
     /// only and keeps nothing between them, so one serves a whole thread. After a close or an error input is swallowed.
     ///
     /// ```
@@ -140,12 +145,22 @@ impl Decoder {
         Ok((input_len - rest_len, event))
     }
 
+    /// Whether a message longer than [`Config::inflate_at_once_bytes`] is being inflated: once it has let others have their turn,
+    /// the caller calls [`decode`](Self::decode) again with what wasn't taken in, which may be nothing.
+    #[must_use]
+    pub fn is_inflating(&self) -> bool {
+        self.partial
+            .as_ref()
+            .is_some_and(|partial| partial.inflating.is_some())
+    }
+
     /// Bytes of memory held for a frame or a message that is under way; 0 between messages.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.partial.as_ref().map_or(0, |partial| {
             let message = partial.message.as_ref().map_or(0, Message::capacity);
-            size_of::<Partial>() + partial.control.capacity() + message
+            let inflating = partial.inflating.as_ref().map_or(0, |it| it.held_bytes());
+            size_of::<Partial>() + partial.control.capacity() + message + inflating
         })
     }
 
@@ -157,6 +172,10 @@ impl Decoder {
         mut rest: &'b mut [u8],
     ) -> Result<(usize, Option<Event<'b>>), CloseError> {
         loop {
+            if self.is_inflating() {
+                let event = self.inflate_on(config, inflater)?;
+                return Ok((rest.len(), event));
+            }
             let mut frame = match self
                 .partial
                 .as_mut()
@@ -185,13 +204,7 @@ impl Decoder {
             } else {
                 self.data(config, inflater, frame, piece)?
             };
-            if self
-                .partial
-                .as_ref()
-                .is_some_and(|partial| partial.is_empty())
-            {
-                self.partial = None;
-            }
+            self.let_go();
             if event.is_some() || rest.is_empty() {
                 return Ok((rest.len(), event));
             }
@@ -326,7 +339,7 @@ impl Decoder {
         let is_whole = frame.left == 0 && frame.fin && !frame.is_cut;
         if is_whole && frame.opcode != Opcode::Continuation {
             return if frame.compressed {
-                message::inflate(config, inflater, is_text, piece).map(Some)
+                self.inflate(config, inflater, is_text, Cow::Borrowed(piece))
             } else if is_text {
                 let text = simdutf8::basic::from_utf8(piece).map_err(|_| message::not_utf8())?;
                 Ok(Some(Event::Text(text.into())))
@@ -352,41 +365,65 @@ impl Decoder {
             return Ok(None);
         }
         match partial.message.take_if(|_| frame.fin) {
-            Some(message) => message.finish(config, inflater).map(Some),
+            Some(message) => match message.finish()? {
+                Whole::Event(event) => Ok(Some(event)),
+                Whole::Deflated { is_text, bytes } => {
+                    self.inflate(config, inflater, is_text, Cow::Owned(bytes))
+                }
+            },
             None => Ok(None),
+        }
+    }
+
+    /// A compressed message is whole: inflates it, or begins to.
+    fn inflate<'b>(
+        &mut self,
+        config: &Config,
+        inflater: &mut Inflater,
+        is_text: bool,
+        bytes: Cow<'_, [u8]>,
+    ) -> Result<Option<Event<'b>>, CloseError> {
+        if bytes.len() <= config.inflate_at_once_bytes {
+            return message::inflate(config, inflater, is_text, &bytes).map(Some);
+        }
+        let inflating = Inflating::new(config, inflater, is_text, bytes.into_owned());
+        self.partial.get_or_insert_default().inflating = Some(Box::new(inflating));
+        Ok(None)
+    }
+
+    /// Inflates the next part of a message, and returns it after the last.
+    fn inflate_on(
+        &mut self,
+        config: &Config,
+        inflater: &mut Inflater,
+    ) -> Result<Option<Event<'static>>, CloseError> {
+        let Some(partial) = &mut self.partial else {
+            return Ok(None);
+        };
+        let Some(mut inflating) = partial.inflating.take() else {
+            return Ok(None);
+        };
+        if !inflating.advance(config)? {
+            partial.inflating = Some(inflating);
+            return Ok(None);
+        }
+        self.let_go();
+        inflating.finish(inflater).map(Some)
+    }
+
+    /// Holds no memory where nothing is under way.
+    fn let_go(&mut self) {
+        if self.partial.as_ref().is_some_and(|it| it.is_empty()) {
+            self.partial = None;
         }
     }
 }
 
 impl Partial {
     fn is_empty(&self) -> bool {
-        self.header_len == 0 && self.frame.is_none() && self.message.is_none()
-    }
-}
-
-/// Code and reason of a close frame (RFC 6455 section 5.5.1).
-pub(crate) fn close_payload(
-    payload: Cow<'_, [u8]>,
-) -> Result<Option<(u16, Cow<'_, str>)>, CloseError> {
-    if payload.is_empty() {
-        return Ok(None);
-    }
-    let Some(&code) = payload.first_chunk() else {
-        return Err(CloseError::protocol("close payload of one byte"));
-    };
-    let reason = match payload {
-        Cow::Borrowed(payload) => {
-            simdutf8::basic::from_utf8(payload.get(code.len()..).unwrap_or_default())
-                .map(Cow::Borrowed)
-                .ok()
-        }
-        Cow::Owned(mut payload) => {
-            payload.drain(..code.len());
-            String::from_utf8(payload).map(Cow::Owned).ok()
-        }
-    };
-    match reason {
-        Some(reason) => Ok(Some((u16::from_be_bytes(code), reason))),
-        None => Err(CloseError::invalid("close reason that isn't UTF-8")),
+        self.header_len == 0
+            && self.frame.is_none()
+            && self.message.is_none()
+            && self.inflating.is_none()
     }
 }

@@ -20,6 +20,8 @@ const PIECE_BYTES: usize = 16 * 1024;
 /// How a flush ends, and what RFC 7692 section 7.2.1 therefore leaves out of every message.
 const FLUSH_TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
+const BROKEN: CloseError = CloseError::invalid("compressed data is broken");
+
 /// What is put back, and an empty final block after it: only a message that stopped at the end of a block gets past it.
 const MESSAGE_TAIL: [u8; 6] = [0, 0, 0xff, 0xff, 3, 0];
 
@@ -134,10 +136,20 @@ impl Default for Deflater {
 #[derive(Default, Debug)]
 pub struct Inflater {
     /// In a box, since who shares an inflater moves it with each read, and seldom uses it.
-    stream: Option<Box<(Decompress, Vec<u8>)>>,
+    stream: Option<Box<Stream>>,
+}
+
+/// What inflates, and room for a piece of what comes out.
+#[derive(Debug)]
+struct Stream {
+    inflate: Decompress,
+    piece: Vec<u8>,
 }
 
 impl Inflater {
+    /// Some bytes more than one takes.
+    pub(crate) const BYTES: usize = 64 * 1024;
+
     /// The message that was compressed to `payload`.
     ///
     /// # Errors
@@ -159,43 +171,55 @@ impl Inflater {
         &mut self,
         config: &Config,
         payload: &[u8],
-        mut sink: impl FnMut(&[u8]) -> Result<(), CloseError>,
+        sink: impl FnMut(&[u8]) -> Result<(), CloseError>,
     ) -> Result<(), CloseError> {
         if payload.is_empty() {
             return Ok(());
         }
-        let (stream, piece) = match &mut self.stream {
-            Some(stream) => {
-                stream.0.reset(false);
-                &mut **stream
+        let mut inflation = self.begin(config, payload.len());
+        let result = inflation.run(payload, true, sink);
+        self.take_back(inflation);
+        result
+    }
+
+    /// For a message that is inflated in parts, `payload_len` bytes in all. It takes the stream with it.
+    pub(crate) fn begin(&mut self, config: &Config, payload_len: usize) -> Inflation {
+        let stream = match self.stream.take() {
+            Some(mut stream) => {
+                stream.inflate.reset(false);
+                stream
             }
-            none => {
-                let new = (Decompress::new(false), Vec::with_capacity(PIECE_BYTES));
-                &mut **none.insert(Box::new(new))
-            }
+            None => Box::new(Stream {
+                inflate: Decompress::new(false),
+                piece: Vec::with_capacity(PIECE_BYTES),
+            }),
         };
         let ratio = usize::try_from(config.inflation_ratio_max).unwrap_or(usize::MAX);
-        let by_ratio = payload
-            .len()
-            .saturating_mul(ratio)
-            .max(INFLATION_FREE_BYTES);
-        let mut left = Left {
-            bytes: config.inflated_bytes_max,
-            by_ratio,
-            streams: STREAMS_MAX,
-        };
-
-        if inflate_run(stream, piece, payload, &mut left, &mut sink)? == Run::Ended
-            || inflate_run(stream, piece, &MESSAGE_TAIL, &mut left, &mut sink)? == Run::Ended
-        {
-            Ok(())
-        } else {
-            Err(CloseError::invalid("compressed message cut short"))
+        Inflation {
+            stream,
+            left: Left {
+                bytes: config.inflated_bytes_max,
+                by_ratio: payload_len.saturating_mul(ratio).max(INFLATION_FREE_BYTES),
+                streams: STREAMS_MAX,
+            },
         }
+    }
+
+    /// For the next message.
+    pub(crate) fn take_back(&mut self, inflation: Inflation) {
+        self.stream = Some(inflation.stream);
     }
 }
 
+/// A message on its way through a stream.
+#[derive(Debug)]
+pub(crate) struct Inflation {
+    stream: Box<Stream>,
+    left: Left,
+}
+
 /// What a message may still cost.
+#[derive(Debug)]
 struct Left {
     bytes: usize,
     by_ratio: usize,
@@ -210,47 +234,70 @@ enum Run {
     WantsMore,
 }
 
-/// Inflates all of `input`, which goes on where the last run stopped.
-fn inflate_run(
-    stream: &mut Decompress,
-    piece: &mut Vec<u8>,
-    mut input: &[u8],
-    left: &mut Left,
-    sink: &mut impl FnMut(&[u8]) -> Result<(), CloseError>,
-) -> Result<Run, CloseError> {
-    let broken = CloseError::invalid("compressed data is broken");
-    loop {
-        piece.clear();
-        let before = stream.total_in();
-        let status = stream
-            .decompress_vec(input, piece, FlushDecompress::None)
-            .map_err(|_| broken)?;
-        let consumed = usize::try_from(stream.total_in() - before).map_err(|_| broken)?;
-        input = input.get(consumed..).ok_or(broken)?;
+impl Inflation {
+    /// Inflates the next part of the payload, and hands on what comes out in pieces.
+    pub(crate) fn run(
+        &mut self,
+        part: &[u8],
+        is_last: bool,
+        mut sink: impl FnMut(&[u8]) -> Result<(), CloseError>,
+    ) -> Result<(), CloseError> {
+        match (self.run_through(part, &mut sink)?, is_last) {
+            (Run::Ended, true) | (Run::WantsMore, false) => Ok(()),
+            (Run::Ended, false) => self.next_stream(),
+            (Run::WantsMore, true) => match self.run_through(&MESSAGE_TAIL, &mut sink)? {
+                Run::Ended => Ok(()),
+                Run::WantsMore => Err(CloseError::invalid("compressed message cut short")),
+            },
+        }
+    }
 
-        left.bytes = left
-            .bytes
-            .checked_sub(piece.len())
-            .ok_or(CloseError::too_big("inflated message too big"))?;
-        left.by_ratio = left
-            .by_ratio
-            .checked_sub(piece.len())
-            .ok_or(CloseError::too_big("message inflates too much"))?;
-        sink(piece)?;
+    /// A block marked final ends a stream, not the message: another may follow (RFC 7692 section 7.2.3.4).
+    fn next_stream(&mut self) -> Result<(), CloseError> {
+        self.left.streams = self.left.streams.checked_sub(1).ok_or(BROKEN)?;
+        self.stream.inflate.reset(false);
+        Ok(())
+    }
 
-        if status == Status::StreamEnd {
-            if input.is_empty() {
-                return Ok(Run::Ended);
+    /// Inflates all of `input`, which goes on where the last run stopped.
+    fn run_through(
+        &mut self,
+        mut input: &[u8],
+        sink: &mut impl FnMut(&[u8]) -> Result<(), CloseError>,
+    ) -> Result<Run, CloseError> {
+        loop {
+            let Stream { inflate, piece } = &mut *self.stream;
+            piece.clear();
+            let before = inflate.total_in();
+            let status = inflate
+                .decompress_vec(input, piece, FlushDecompress::None)
+                .map_err(|_| BROKEN)?;
+            let consumed = usize::try_from(inflate.total_in() - before).map_err(|_| BROKEN)?;
+            input = input.get(consumed..).ok_or(BROKEN)?;
+
+            let left = &mut self.left;
+            left.bytes = left
+                .bytes
+                .checked_sub(piece.len())
+                .ok_or(CloseError::too_big("inflated message too big"))?;
+            left.by_ratio = left
+                .by_ratio
+                .checked_sub(piece.len())
+                .ok_or(CloseError::too_big("message inflates too much"))?;
+            sink(piece)?;
+
+            if status == Status::StreamEnd {
+                if input.is_empty() {
+                    return Ok(Run::Ended);
+                }
+                self.next_stream()?;
+            } else if consumed == 0 && piece.is_empty() {
+                return if input.is_empty() {
+                    Ok(Run::WantsMore)
+                } else {
+                    Err(BROKEN)
+                };
             }
-            // A block marked final ends a stream, not the message: another may follow (RFC 7692 section 7.2.3.4).
-            left.streams = left.streams.checked_sub(1).ok_or(broken)?;
-            stream.reset(false);
-        } else if consumed == 0 && piece.is_empty() {
-            return if input.is_empty() {
-                Ok(Run::WantsMore)
-            } else {
-                Err(broken)
-            };
         }
     }
 }

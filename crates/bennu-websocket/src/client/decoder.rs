@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::close::CloseError;
-use crate::decoder::{Event, close_payload};
+use crate::close::{CloseError, close_payload};
+use crate::decoder::Event;
 use crate::frame::{CONTROL_BYTES_MAX, Opcode, payload_len};
 
 /// The receiving half of one connection, which holds memory only while a frame or a message is under way.

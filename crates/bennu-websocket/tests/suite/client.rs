@@ -89,6 +89,9 @@ pub(crate) fn feed_to(
                     outcome.events.push(owned(event));
                     unused = unused.get_mut(used..).expect("no more used than there was");
                 }
+                Ok((used, None)) if decoder.is_inflating() => {
+                    unused = unused.get_mut(used..).expect("no more used than there was");
+                }
                 Ok((used, None)) => {
                     assert_eq!(
                         used,
@@ -104,6 +107,7 @@ pub(crate) fn feed_to(
                 }
             }
         }
+        assert!(!decoder.is_inflating(), "it was asked until it had done so");
         assert!(
             decoder.held_bytes() <= held_bytes_max,
             "memory is bounded by what has come"
@@ -146,6 +150,17 @@ pub(crate) fn check_with(
             feed(config, &input, std::iter::repeat(len)),
             expected,
             "in pieces of {len}: {input:x?}"
+        );
+    }
+    for inflate_at_once_bytes in [1, 2, 3, 100] {
+        let config = Config {
+            inflate_at_once_bytes,
+            ..config.clone()
+        };
+        assert_eq!(
+            feed(&config, &input, std::iter::repeat(1_000)),
+            expected,
+            "inflated in parts of {inflate_at_once_bytes}: {input:x?}"
         );
     }
     let stride = 1 + input.len() / 500;

@@ -1,7 +1,7 @@
 //! permessage-deflate: the vectors of RFC 7692, messages that aren't deflated, and messages that are too much.
 
 use bennu_websocket::deflate::INFLATION_FREE_BYTES;
-use bennu_websocket::{Config, Deflater, Event, Inflater};
+use bennu_websocket::{Config, Decoder, Deflater, Event, Inflater};
 use flate2::{Compress, Compression, FlushCompress};
 
 use crate::client::*;
@@ -23,6 +23,55 @@ fn check(config: &Config, payload: &[u8], expected: Result<&[u8], (u16, &'static
         expected.as_ref().map(|bytes| *bytes),
         "{payload:x?}"
     );
+    for inflate_at_once_bytes in [1, 7, 1_000] {
+        let config = Config {
+            inflate_at_once_bytes,
+            ..config.clone()
+        };
+        let outcome = feed(&config, &frame(FIN | RSV1 | BINARY, payload), []);
+        assert_eq!(outcome.error, expected.err(), "{payload:x?}");
+        assert_eq!(
+            outcome.events,
+            expected.map(binary).into_iter().collect::<Vec<_>>(),
+            "{payload:x?}"
+        );
+    }
+}
+
+#[test]
+fn a_long_message_is_inflated_in_parts_and_what_follows_waits() {
+    let config = Config {
+        inflate_at_once_bytes: 1_000,
+        ..config()
+    };
+    let long: Vec<_> = Random(5).bytes(9_000).iter().map(|it| it & 0x3f).collect();
+    let payload = deflated(&long, FlushCompress::Sync);
+    assert!(payload.len() > 6_000);
+    let mut input = frame(FIN | RSV1 | BINARY, &payload);
+    let frame_len = input.len();
+    input.extend(frame(FIN | PING, b"later"));
+    let (mut decoder, mut inflater) = (Decoder::default(), Inflater::default());
+
+    let (used, event) = decoder.decode(&config, &mut inflater, &mut input).unwrap();
+    assert_eq!((used, event), (frame_len, None));
+    let mut parts = 1;
+    loop {
+        assert!(decoder.is_inflating());
+        assert!(decoder.held_bytes() >= payload.len());
+        let event = decoder.decode(&config, &mut inflater, &mut []).unwrap();
+        parts += 1;
+        if let (0, Some(event)) = event {
+            assert_eq!(event, binary(&long));
+            break;
+        }
+        assert_eq!(event, (0, None));
+    }
+    assert_eq!(parts, payload.len().div_ceil(1_000));
+    assert!(!decoder.is_inflating());
+    assert_eq!(decoder.held_bytes(), 0);
+    let rest = input.get_mut(frame_len..).unwrap();
+    let (_, event) = decoder.decode(&config, &mut inflater, rest).unwrap();
+    assert_eq!(event, Some(ping(b"later")));
 }
 
 /// Deflated by the backend at will, so that tests don't judge the deflater by itself.

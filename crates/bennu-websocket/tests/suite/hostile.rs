@@ -11,6 +11,7 @@ const CONFIG: Config = Config {
     deflate: true,
     inflated_bytes_max: 100_000,
     inflation_ratio_max: 25,
+    inflate_at_once_bytes: usize::MAX,
     empty_fragments_max: 4,
 };
 
@@ -18,6 +19,10 @@ const CONFIG: Config = Config {
 fn check(random: &mut Random, input: &[u8]) -> Outcome {
     let whole = feed(&CONFIG, input, []);
     let pieces: Vec<_> = (0..input.len()).map(|_| 1 + random.below(40)).collect();
+    let config = Config {
+        inflate_at_once_bytes: 1 + random.below(100),
+        ..CONFIG
+    };
     let (mut decoder, mut inflater) = (Decoder::default(), Inflater::default());
     let mut outcome = Outcome {
         events: Vec::new(),
@@ -27,7 +32,7 @@ fn check(random: &mut Random, input: &[u8]) -> Outcome {
     for len in pieces {
         let (piece, after) = rest.split_at(len.min(rest.len()));
         rest = after;
-        let piece = feed_to(&mut decoder, &CONFIG, &mut inflater, piece, []);
+        let piece = feed_to(&mut decoder, &config, &mut inflater, piece, []);
         outcome.events.extend(piece.events);
         outcome.error = outcome.error.or(piece.error);
         // A message of up to 4000 bytes between fragments, or a frame of up to 5000, in a buffer that may be twice that.

@@ -9,7 +9,7 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -112,7 +112,8 @@ pub(crate) struct Connection<IO, D> {
 }
 
 enum Stage {
-    /// Something was read and isn't handled yet: behind the handshake, or while answers wait to be written.
+    /// Something was read and isn't handled yet: behind the handshake, while answers wait to be written, or while a long
+    /// message is inflated.
     Unhandled(Box<BytesMut>),
     Open,
     Closing(Box<Closing>),
@@ -185,8 +186,8 @@ where
                 return Poll::Pending;
             }
         }
-        // There's always more, from the client or from channels that send to themselves: others run first.
-        cx.waker().wake_by_ref();
+        // There's always more, from the client or from channels that send to themselves.
+        others_first(cx);
         Poll::Pending
     }
 
@@ -271,7 +272,7 @@ where
         INFLATER.set(inflater);
         // What is left is counted when it's handled.
         self.conn.received(messages, bytes - rest.len());
-        if !rest.is_empty() {
+        if !rest.is_empty() || self.decoder.is_inflating() {
             self.stage = Stage::Unhandled(Box::new(BytesMut::from(&*rest)));
         }
         let holds = self.decoder.held_bytes();
@@ -302,7 +303,7 @@ where
             decoder,
             ..
         } = self;
-        while !input.is_empty() {
+        while !input.is_empty() || decoder.is_inflating() {
             let (used, event) = match decoder.decode(conn.decoder_config(), inflater, input) {
                 Ok(decoded) => decoded,
                 Err(error) => {
@@ -341,7 +342,8 @@ where
                 Some((_, rest)) => rest,
                 None => return &mut [],
             };
-            if conn.is_overdue() {
+            // Others have their turn before the next part is inflated.
+            if decoder.is_inflating() || conn.is_overdue() {
                 return input;
             }
         }
@@ -455,4 +457,10 @@ impl<IO, D> Drop for Connection<IO, D> {
         self.conn.drop_mail();
         self.conn.mount().leave(self.place);
     }
+}
+
+/// Has the task run again after all others, those among them for whom something has come meanwhile: were it just to wake
+/// itself, it would be run many times before the runtime looks for that.
+pub(crate) fn others_first(cx: &mut Context<'_>) {
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }

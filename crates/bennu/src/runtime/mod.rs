@@ -28,7 +28,7 @@ mod unhandled;
 pub(crate) use channels::Channels;
 pub(crate) use close::Close;
 pub(crate) use conn::{Conn, Mail, SOCKET_ID};
-pub(crate) use connection::{Connection, Control, Driver, Stream};
+pub(crate) use connection::{Connection, Control, Driver, Stream, others_first};
 pub(crate) use drain::drain;
 pub(crate) use frame::{encode, frame};
 pub(crate) use gate::Gate;

@@ -32,6 +32,9 @@ const TICKS_PER_TIMEOUT: u32 = 8;
 const SWEPT_AT_ONCE: usize = 4096;
 /// Questions to connections that may be open.
 const ASKED_MAX: usize = 1024;
+/// What is inflated of a long message before other connections of the thread have their turn. It takes some milliseconds at the
+/// worst, when each few bytes have a table of their own.
+const INFLATE_AT_ONCE_BYTES: usize = 16 * 1024;
 
 /// What the connections of one mounted socket share.
 pub(crate) struct Mount {
@@ -106,6 +109,7 @@ impl Mount {
             message_bytes_max: options.message_bytes_max,
             inflated_bytes_max: options.frame_bytes_max,
             deflate,
+            inflate_at_once_bytes: INFLATE_AT_ONCE_BYTES,
             ..Config::default()
         };
         Self {

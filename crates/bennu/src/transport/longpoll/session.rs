@@ -22,7 +22,7 @@ use super::{polling::Polling, sessions::Sessions};
 use crate::{
     Reason,
     runtime::{
-        Close, Conn, Driver, Seat,
+        Close, Conn, Driver, Seat, others_first,
         sync::{Mutex, MutexGuard},
     },
     telemetry::{Inspected, SocketDetails},
@@ -316,8 +316,8 @@ impl<D: Driver> Task<D> {
                 return Poll::Pending;
             }
         }
-        // Channels that send to themselves always have more: others run first.
-        cx.waker().wake_by_ref();
+        // Channels that send to themselves always have more.
+        others_first(cx);
         Poll::Pending
     }
 
