@@ -1,22 +1,10 @@
 //! From a payload to a value.
 
-use std::iter;
-
-use serde::{
-    Deserializer,
-    de::{
-        Visitor,
-        value::{BorrowedStrDeserializer, MapDeserializer},
-    },
-};
+use serde::{Deserializer, de::Visitor};
 use serde_json::value::RawValue;
 
 use super::{Payload, TOKEN};
 use crate::{Cause, DecodeError};
-
-/// The name by which a `RawValue` asks for JSON text as it stands. serde_json's own deserializer answers with a map of this
-/// name to the text, once it has looked at all of it.
-const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
 /// A payload as serde sees it: JSON text read where it lies, or bytes.
 #[derive(Clone, Copy)]
@@ -86,14 +74,7 @@ impl<'de> Deserializer<'de> for PayloadDeserializer<'de> {
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         match self.0 {
-            // Into another payload.
-            Payload::Json(_) if name == TOKEN => visitor.visit_newtype_struct(self),
-            // From one raw value to another: it needn't be read once more to know that it is JSON. Did serde_json rename
-            // what is private to it, it would be, below.
-            Payload::Json(raw) if name == RAW_VALUE => {
-                let [name, text] = [RAW_VALUE, raw.get()].map(BorrowedStrDeserializer::new);
-                visitor.visit_map(MapDeserializer::new(iter::once((name, text))))
-            }
+            // serde_json knows its RawValue by such a name, so it has to see them all.
             Payload::Json(raw) => serde_json::Deserializer::from_str(raw.get())
                 .deserialize_newtype_struct(name, visitor)
                 .map_err(|error| DecodeError::payload(&error)),
@@ -140,72 +121,5 @@ impl<'de> Deserializer<'de> for PayloadDeserializer<'de> {
         deserialize_enum(name: &'static str, variants: &'static [&'static str]);
         deserialize_identifier();
         deserialize_ignored_any();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde::{Deserialize, de, forward_to_deserialize_any};
-
-    use super::*;
-
-    #[derive(Debug, PartialEq, Deserialize)]
-    struct Wrapped(Payload);
-
-    #[derive(Debug, PartialEq, Deserialize)]
-    struct Field {
-        a: Payload,
-    }
-
-    #[test]
-    fn text_is_taken_as_it_stands() {
-        let text = r#"{"a": [1.50, "\u00e9", null]}"#;
-        let raw: Box<RawValue> = serde_json::from_str(text).unwrap();
-        let payload = Payload::from(raw);
-        assert_eq!(payload.decode::<Payload>().unwrap(), payload);
-        assert_eq!(payload.decode::<Wrapped>().unwrap().0, payload);
-        assert_eq!(
-            payload.decode::<Option<Payload>>().unwrap().as_ref(),
-            Some(&payload)
-        );
-        assert_eq!(payload.decode::<Box<RawValue>>().unwrap().get(), text);
-        let borrowed = <&RawValue>::deserialize(PayloadDeserializer(&payload)).unwrap();
-        assert!(std::ptr::eq(borrowed.get(), payload.as_json().unwrap()));
-        let field = payload.decode::<Field>().unwrap().a;
-        assert_eq!(field.as_json(), Some(r#"[1.50, "\u00e9", null]"#));
-
-        let null = Payload::new(&None::<()>).unwrap();
-        assert_eq!(null.decode::<Option<Payload>>().unwrap(), None);
-        assert_eq!(null.decode::<Payload>().unwrap(), null);
-    }
-
-    /// Says by what name it's asked for a newtype.
-    struct Asked;
-
-    impl<'de> Deserializer<'de> for Asked {
-        type Error = DecodeError;
-
-        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, DecodeError> {
-            Err(de::Error::custom("something else"))
-        }
-
-        fn deserialize_newtype_struct<V: Visitor<'de>>(
-            self,
-            name: &'static str,
-            _: V,
-        ) -> Result<V::Value, DecodeError> {
-            Err(de::Error::custom(name))
-        }
-
-        forward_to_deserialize_any! {
-            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-            seq tuple tuple_struct map struct enum identifier ignored_any
-        }
-    }
-
-    #[test]
-    fn serde_json_asks_for_raw_values_by_the_name_we_know() {
-        let asked = Box::<RawValue>::deserialize(Asked).unwrap_err();
-        assert_eq!(asked.to_string(), RAW_VALUE);
     }
 }
