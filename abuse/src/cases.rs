@@ -5,7 +5,9 @@ mod floods;
 mod fragments;
 mod frames;
 mod heads;
+mod hurry;
 mod messages;
+mod pinging;
 mod reading;
 mod silence;
 mod tokens;
@@ -14,7 +16,7 @@ use crate::case::Case;
 
 /// All cases, those first that wait.
 pub(crate) fn all() -> Vec<Case> {
-    let all: [&[Case]; 9] = [
+    let all: [&[Case]; 10] = [
         silence::CASES,
         messages::CASES,
         frames::CASES,
@@ -23,6 +25,7 @@ pub(crate) fn all() -> Vec<Case> {
         tokens::CASES,
         bodies::CASES,
         floods::CASES,
+        hurry::CASES,
         reading::CASES,
     ];
     all.concat()

@@ -1,16 +1,16 @@
 //! Much of what is allowed: joins, connections, messages of 2 MB.
 
 use std::{
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::task::JoinSet;
 
+use super::pinging::slowest_ping;
 use crate::{
     Result,
     case::{Case, Stage},
@@ -198,49 +198,11 @@ async fn large_messages(stage: &Stage) -> Result<String> {
             Ok(())
         });
     }
-    // On a thread of its own, which doesn't wait for ours.
-    let pinger = tokio::task::spawn_blocking(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        let runtime = runtime.map_err(|error| error.to_string())?;
-        runtime.block_on(slowest_ping(at))
-    });
-    let pinged = pinger.await.map_err(|error| error.to_string());
+    let pinged = slowest_ping(stage).await;
     stop.store(true, Ordering::Relaxed);
     while let Some(sender) = senders.join_next().await {
         sender.map_err(|error| error.to_string())??;
     }
-    let (pings, longest) = pinged??;
-    let seen = format!(
-        "{} messages of 2 MB answered; {pings} pings, the slowest took {} ms",
-        answered.load(Ordering::Relaxed),
-        longest.as_millis()
-    );
-    let limit = if stage.program.optimized() {
-        250
-    } else {
-        2_000
-    };
-    if longest > Duration::from_millis(limit) {
-        return Err(format!("{seen}, {limit} ms is the limit"));
-    }
-    Ok(seen)
-}
-
-/// Pings for some seconds: how often, and how long the slowest answer took.
-async fn slowest_ping(at: SocketAddr) -> Result<(usize, Duration)> {
-    let mut pinger = Socket::open(at).await?;
-    pinger.join("room:small").await?;
-    let ping = push(["1", "2"], "room:small", "ping", "{}");
-    let (began, mut longest, mut pings) = (Instant::now(), Duration::ZERO, 0);
-    while began.elapsed() < Duration::from_secs(4) {
-        let sent = Instant::now();
-        pinger.send(&ping).await?;
-        pinger.reply("2").await?;
-        longest = longest.max(sent.elapsed());
-        pings += 1;
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    Ok((pings, longest))
+    let answered = answered.load(Ordering::Relaxed);
+    Ok(format!("{answered} messages of 2 MB answered; {}", pinged?))
 }

@@ -90,11 +90,16 @@ pub struct Tracker {
     deadlines: VecDeque<(Instant, Topic)>,
     /// To be published, in this order.
     diffs: VecDeque<PresenceDiff>,
+    /// Topics with changes for which there was no room among the diffs, and when that was.
+    late: VecDeque<(Instant, Topic)>,
     /// Only where there are other nodes: nothing of it is paid for by a node that is alone.
     remote: Option<Box<Remote>>,
 }
 
 type Place = (Owner, Topic, Arc<str>);
+
+/// Diffs that wait to be published. Beyond, changes wait in their topics, where those of one cancel out.
+const DIFFS_MAX: usize = 64;
 
 impl Tracker {
     /// A tracker without presences. `stream` tells the trackers of one replica apart: no two of them make the
@@ -111,6 +116,7 @@ impl Tracker {
             places: BTreeMap::new(),
             deadlines: VecDeque::new(),
             diffs: VecDeque::new(),
+            late: VecDeque::new(),
             remote: None,
         }
     }
@@ -274,10 +280,18 @@ impl Tracker {
     }
 
     /// The next diff to publish.
+    ///
+    /// While 64 wait, further changes of a topic become one diff: whoever publishes is slower than those who change.
     pub fn poll_diff(&mut self) -> Option<PresenceDiff> {
         let diff = self.diffs.pop_front();
+        while self.diffs.len() < DIFFS_MAX
+            && let Some((since, topic)) = self.late.pop_front()
+        {
+            self.tell(&topic, since);
+        }
         if self.diffs.is_empty() {
             self.diffs = VecDeque::new();
+            self.late = VecDeque::new();
         }
         diff
     }
@@ -306,7 +320,7 @@ impl Tracker {
             };
             pending.until = None;
             // A window in which nothing happened isn't followed by another one.
-            if pending.is_empty() {
+            if pending.is_empty() && !pending.late {
                 members.pending = None;
                 self.forget(&topic);
             } else {
@@ -342,11 +356,29 @@ impl Tracker {
         true
     }
 
-    /// After changes to a topic: puts them into a diff, unless they are to wait for the end of a window.
+    /// After changes to a topic: puts them into a diff, unless they are to wait for others or the end of a window.
     fn settle(&mut self, topic: &Topic, now: Instant) {
+        if self.diffs.len() < DIFFS_MAX && self.late.is_empty() {
+            return self.tell(topic, now);
+        }
+        if let Some(members) = self.topics.get_mut(topic)
+            && let Some(pending) = &mut members.pending
+            && !pending.late
+        {
+            pending.late = true;
+            self.late.push_back((now, topic.clone()));
+        }
+        self.forget(topic);
+    }
+
+    /// Puts the changes of a topic into a diff, unless they are to wait for the end of a window.
+    fn tell(&mut self, topic: &Topic, now: Instant) {
         let Some(members) = self.topics.get_mut(topic) else {
             return;
         };
+        if let Some(pending) = &mut members.pending {
+            pending.late = false;
+        }
         let large =
             members.len >= self.options.window_members_min && !self.options.window.is_zero();
         if let Some(pending) = &mut members.pending

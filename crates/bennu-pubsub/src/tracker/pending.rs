@@ -18,6 +18,8 @@ pub(super) struct Pending {
     pub(super) shown: u64,
     /// Whether a meta in `joins` may be in `leaves` as well: what another node tracks was hidden and came back.
     pub(super) back: bool,
+    /// They are to be told when diffs have been published that wait already.
+    pub(super) late: bool,
 }
 
 impl Pending {

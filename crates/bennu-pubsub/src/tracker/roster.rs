@@ -327,6 +327,10 @@ impl Inner {
     fn settle(self: &Arc<Self>, index: usize, mut shard: MutexGuard<'_, Shard>) {
         let timer = timer(&mut shard);
         self.publish(index, shard);
+        self.start_timer(index, timer);
+    }
+
+    fn start_timer(self: &Arc<Self>, index: usize, timer: Option<Handle>) {
         if let Some(runtime) = timer {
             let duty = Duty::new(self, index, |shard| shard.timer = false);
             runtime.spawn(keep_time(duty));
@@ -352,16 +356,18 @@ impl Inner {
     /// Publishes what there is. The lock comes back when there's more than one should do in one go; else
     /// nobody is publishing any more.
     fn publish_some<'a>(
-        &'a self,
+        self: &'a Arc<Self>,
         index: usize,
         mut shard: MutexGuard<'a, Shard>,
     ) -> Option<MutexGuard<'a, Shard>> {
         for _ in 0..DIFFS_AT_ONCE {
-            let Some(diff) = shard.tracker.poll_diff() else {
-                shard.publishing = false;
-                return None;
-            };
+            let diff = shard.tracker.poll_diff();
+            shard.publishing = diff.is_some();
+            // What was late may have opened a window.
+            let timer = timer(&mut shard);
             drop(shard);
+            self.start_timer(index, timer);
+            let diff = diff?;
             // The panic hook tells of a panic. It isn't the caller's, who may be unwinding already.
             drop(catch_unwind(AssertUnwindSafe(|| (self.publish)(diff))));
             shard = self.shards.get(index).map(lock)?;
@@ -369,7 +375,7 @@ impl Inner {
         Some(shard)
     }
 
-    fn publish_more(&self, index: usize) -> bool {
+    fn publish_more(self: &Arc<Self>, index: usize) -> bool {
         let shard = self.shards.get(index).map(lock);
         shard.is_some_and(|shard| self.publish_some(index, shard).is_some())
     }

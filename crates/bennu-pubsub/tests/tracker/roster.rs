@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use bennu_pubsub::tracker::{Meta, PresenceDiff, PresenceError, PresenceOptions, Replica, Roster};
+use bennu_pubsub::tracker::{
+    Member, Meta, PresenceDiff, PresenceError, PresenceOptions, Replica, Roster,
+};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -132,25 +134,115 @@ async fn diffs_of_a_topic_are_published_in_the_order_of_its_changes() {
             })
         })
         .collect();
-    let mut present = std::collections::HashSet::new();
-    // 2,000 joins and leaves, and 1,000 updates.
-    for _ in 0..5_000 {
-        let diff = diffs.recv().await.unwrap();
-        for (_, entry) in diff.joins.iter() {
-            assert!(present.insert(entry.metas()[0].phx_ref()));
+    let told = tokio::spawn(async move {
+        let mut present = std::collections::HashSet::new();
+        loop {
+            let diff = diffs.recv().await.unwrap();
+            for (_, entry) in diff.joins.iter() {
+                for meta in entry.metas() {
+                    assert!(present.insert(meta.phx_ref()));
+                }
+            }
+            for (_, entry) in diff.leaves.iter() {
+                for meta in entry.metas() {
+                    assert!(present.remove(&meta.phx_ref()), "a leave before its join");
+                }
+            }
+            if diff.joins.get("end").is_some() {
+                return present.len();
+            }
         }
-        for (_, entry) in diff.leaves.iter() {
-            assert!(
-                present.remove(&entry.metas()[0].phx_ref()),
-                "a leave before its join"
-            );
-        }
-    }
-    assert!(present.is_empty());
+    });
     for task in tasks {
         task.await.unwrap();
     }
-    assert_eq!(roster.count(&"t".into()), 0);
+    let end = roster.member();
+    end.track(&"t".into(), "end", &meta()).unwrap();
+    assert_eq!(told.await.unwrap(), 1, "the last one alone is there");
+    assert_eq!(roster.count(&"t".into()), 1);
+}
+
+#[test]
+fn who_changes_faster_than_is_published_fills_no_memory() {
+    let (published, counted) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(None)));
+    let (log, flood) = (published.clone(), counted.clone());
+    let replica = Replica {
+        node: "a".into(),
+        start: 1,
+    };
+    let roster = Roster::new(&replica, "test", &PresenceOptions::new(), move |diff| {
+        log.lock().unwrap().push(diff);
+        // While the first is being published, 1,000 changes come of one, and some of others.
+        let flood: Option<(Arc<Member>, Vec<Member>)> = flood.lock().unwrap().take();
+        if let Some((one, others)) = flood {
+            for _ in 0..1_000 {
+                one.update(&"t".into(), "a", &meta()).unwrap();
+            }
+            for other in others {
+                // They come and go, and nobody need hear of it.
+                other.track(&"t".into(), "b", &meta()).unwrap();
+            }
+            one.track(&"t".into(), "c", &meta()).unwrap();
+        }
+    });
+    let one = Arc::new(roster.member());
+    one.track(&"t".into(), "a", &meta()).unwrap();
+    let others = (0..100).map(|_| roster.member()).collect();
+    let starter = roster.member();
+    *counted.lock().unwrap() = Some((one, others));
+    starter.track(&"t".into(), "d", &meta()).unwrap();
+
+    let mut shown = std::collections::BTreeMap::new();
+    let published = published.lock().unwrap();
+    for diff in published.iter() {
+        for (key, entry) in diff.joins.iter() {
+            for meta in entry.metas() {
+                assert!(shown.insert(meta.phx_ref(), key.to_owned()).is_none());
+            }
+        }
+        for (_, entry) in diff.leaves.iter() {
+            for meta in entry.metas() {
+                assert!(shown.remove(&meta.phx_ref()).is_some());
+            }
+        }
+    }
+    assert!(published.len() < 70, "{} diffs", published.len());
+    let mut keys: Vec<_> = shown.into_values().collect();
+    keys.sort();
+    assert_eq!(keys, ["a", "c", "d"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_opens_when_a_late_diff_is_published_ends() {
+    let (sender, mut diffs) = mpsc::unbounded_channel();
+    let flood: Arc<Mutex<Option<Arc<Member>>>> = Arc::default();
+    let first = flood.clone();
+    let replica = Replica {
+        node: "a".into(),
+        start: 1,
+    };
+    let options = PresenceOptions::new().window_members_min(2);
+    let roster = Roster::new(&replica, "test", &options, move |diff| {
+        drop(sender.send(diff));
+        if let Some(one) = first.lock().unwrap().take() {
+            for _ in 0..100 {
+                one.update(&"t".into(), "a", &meta()).unwrap();
+            }
+            // With these the topic is large, and there's no room for their diff.
+            for key in ["b", "c"] {
+                one.track(&"t".into(), key, &meta()).unwrap();
+            }
+        }
+    });
+    let one = Arc::new(roster.member());
+    one.track(&"t".into(), "a", &meta()).unwrap();
+    *flood.lock().unwrap() = Some(one.clone());
+    one.update(&"t".into(), "a", &meta()).unwrap();
+    while diffs.recv().await.unwrap().joins.get("c").is_none() {}
+    one.track(&"t".into(), "d", &meta()).unwrap();
+    assert!(diffs.try_recv().is_err(), "it waits for the window's end");
+    let last = diffs.recv().await.unwrap();
+    assert_eq!(last.joins.keys().collect::<Vec<_>>(), ["d"]);
 }
 
 #[test]
