@@ -189,7 +189,7 @@ fn who_changes_faster_than_is_published_fills_no_memory() {
     one.track(&"t".into(), "a", &meta()).unwrap();
     let others = (0..100).map(|_| roster.member()).collect();
     let starter = roster.member();
-    *counted.lock().unwrap() = Some((one, others));
+    *counted.lock().unwrap() = Some((one.clone(), others));
     starter.track(&"t".into(), "d", &meta()).unwrap();
 
     let mut shown = std::collections::BTreeMap::new();
@@ -210,6 +210,7 @@ fn who_changes_faster_than_is_published_fills_no_memory() {
     let mut keys: Vec<_> = shown.into_values().collect();
     keys.sort();
     assert_eq!(keys, ["a", "c", "d"]);
+    drop(one);
 }
 
 #[tokio::test(start_paused = true)]
