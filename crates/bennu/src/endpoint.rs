@@ -6,7 +6,7 @@ mod watch;
 
 use std::{fmt, sync::Arc};
 
-use axum::{Router, body::Body, routing::MethodRouter};
+use axum::{Router, body::Body, response::Response, routing::MethodRouter};
 use bennu_pubsub::{Adapter, ClusterOptions, NodeName, PubSub, Receiver, Subscription};
 use bennu_wire::{Broadcast, Payload, Topic};
 use futures_util::future::join_all;
@@ -262,12 +262,21 @@ impl<A> Endpoint<A> {
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let refused = |response: Response| response.status();
+        self.upgraded(request, io).await.map_err(refused)
+    }
+
+    /// As [`serve_upgraded`](Self::serve_upgraded). The response of a refusal has [why](websocket::Why) with it.
+    pub(crate) async fn upgraded<IO>(&self, request: Request<()>, io: IO) -> Result<(), Response>
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let mut request = request.map(|()| Body::empty());
         request.extensions_mut().insert(websocket::Stream::new(io));
         let Ok(response) = self.router.clone().oneshot(request).await;
         match response.status() {
             StatusCode::SWITCHING_PROTOCOLS => Ok(()),
-            status => Err(status),
+            _ => Err(response),
         }
     }
 
