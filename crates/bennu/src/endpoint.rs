@@ -241,14 +241,24 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
 }
 
 impl<A> Endpoint<A> {
-    /// The routes of all mounted sockets, to be merged into or nested in the application's router. A node among
-    /// others begins to connect to them.
-    pub fn router(&self) -> Router {
+    /// The routes of all mounted sockets, to be merged into or nested in the application's router, whatever state that is
+    /// given: sockets have the endpoint's `app` instead. A node among others begins to connect to them.
+    ///
+    /// ```
+    /// use axum::{Router, extract::State, routing::get};
+    /// # let endpoint = bennu::Endpoint::new(());
+    ///
+    /// let app: Router = Router::new()
+    ///     .route("/greeting", get(async |State(greeting): State<&'static str>| greeting))
+    ///     .merge(endpoint.router())
+    ///     .with_state("hello");
+    /// ```
+    pub fn router<S>(&self) -> Router<S> {
         if let Some(cluster) = self.pubsub.cluster() {
             cluster.begin();
             self.presence.begin();
         }
-        self.router.clone()
+        self.router.clone().with_state(())
     }
 
     /// Serves a client over a byte stream that has been upgraded to WebSocket already: by another HTTP server,
