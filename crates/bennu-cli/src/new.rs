@@ -33,9 +33,23 @@ pub(crate) struct New {
     /// Lets clients connect by long-polling too, where no WebSocket gets through.
     #[arg(long)]
     longpoll: bool,
-    /// A copy of Bennu's repository to build with, in place of the release.
+    /// A copy of Bennu's repository to build with. Unless it's given, the one that this command was built in, if that is still
+    /// there; otherwise the release.
     #[arg(long, value_name = "PATH")]
     bennu_path: Option<PathBuf>,
+    /// A release of Bennu to build with, as in 0.1
+    #[arg(long, value_name = "VERSION", conflicts_with = "bennu_path")]
+    bennu_version: Option<String>,
+}
+
+/// Where an application has Bennu from.
+#[derive(Debug)]
+enum Source {
+    Release(String),
+    /// A copy of the repository that was named.
+    Named(PathBuf),
+    /// The one that this command was built in.
+    Own(PathBuf),
 }
 
 /// Where the application keeps what has to last.
@@ -101,23 +115,36 @@ impl New {
             .clone()
             .unwrap_or_else(|| name.package.clone().into());
         free(&folder)?;
-        let changes = self.changes(name, &folder)?;
+        let source = self.source()?;
+        let changes = self.changes(name, &folder, &source)?;
         changes.write()?;
-        output::line(self.next_steps(&folder, changes.made().count()))?;
+        output::line(self.next_steps(&folder, changes.made().count(), &source))?;
         Ok(())
     }
 
-    fn changes(&self, name: PackageName, folder: &Path) -> Result<Changes> {
+    fn source(&self) -> Result<Source> {
+        if let Some(repository) = &self.bennu_path {
+            return Ok(Source::Named(repository.clone()));
+        }
+        match (&self.bennu_version, own_repository()) {
+            (Some(version), _) => release(version),
+            (None, Some(repository)) => Ok(Source::Own(repository)),
+            (None, None) => release(OWN_VERSION),
+        }
+    }
+
+    fn changes(&self, name: PackageName, folder: &Path, source: &Source) -> Result<Changes> {
         let values = context! {
             name => name.package,
             crate => name.library,
             title => name.title,
-            bennu => self.bennu("bennu")?,
+            bennu => source.of("bennu")?,
+            from_path => !matches!(source, Source::Release(_)),
             adapter => self.adapter.to_string(),
             bennu_adapter => match self.adapter {
                 Adapter::None => String::new(),
-                Adapter::Redis => self.bennu("bennu-redis")?,
-                Adapter::Nats => self.bennu("bennu-nats")?,
+                Adapter::Redis => source.of("bennu-redis")?,
+                Adapter::Nats => source.of("bennu-nats")?,
             },
             database => self.database.to_string(),
             pool => self.database.pool(),
@@ -141,14 +168,45 @@ impl New {
         Ok(changes)
     }
 
-    /// Where cargo finds a crate of Bennu's, as it stands in a Cargo.toml between braces.
-    fn bennu(&self, name: &str) -> Result<String> {
-        let Some(repository) = &self.bennu_path else {
-            return Ok(format!(
-                "version = \"{}.{}\"",
-                env!("CARGO_PKG_VERSION_MAJOR"),
-                env!("CARGO_PKG_VERSION_MINOR")
+    fn next_steps(&self, folder: &Path, files: usize, source: &Source) -> String {
+        let shown = folder.display();
+        let mut lines = vec![
+            format!("made {shown} with {files} files; next:"),
+            String::new(),
+            format!("  cd {shown}"),
+        ];
+        if self.database == Database::Postgres {
+            lines.push(
+                "  docker compose up -d  # a database; or say where yours is in DATABASE_URL"
+                    .to_owned(),
+            );
+        }
+        lines.push("  cargo run             # http://localhost:4000".to_owned());
+        lines.push("  cargo test".to_owned());
+        if let Source::Own(repository) = source {
+            lines.push(String::new());
+            lines.push(format!(
+                "note: it uses Bennu from {}; --bennu-path or --bennu-version for another",
+                repository.display()
             ));
+        }
+        if let Some(workspace) = workspace_above(folder) {
+            lines.push(String::new());
+            lines.push(format!(
+                "note: it lies in the workspace of {}, which has to name it among its members",
+                workspace.display()
+            ));
+        }
+        lines.join("\n")
+    }
+}
+
+impl Source {
+    /// Where cargo finds a crate of Bennu's, as it stands in a Cargo.toml between braces.
+    fn of(&self, name: &str) -> Result<String> {
+        let repository = match self {
+            Self::Release(version) => return Ok(format!("version = \"{version}\"")),
+            Self::Named(repository) | Self::Own(repository) => repository,
         };
         let refused = |why: fmt::Arguments<'_>| {
             Failure::usage(format_args!(
@@ -166,31 +224,44 @@ impl New {
         })?;
         Ok(format!("path = {}", toml::Value::from(path)))
     }
+}
 
-    fn next_steps(&self, folder: &Path, files: usize) -> String {
-        let shown = folder.display();
-        let mut lines = vec![
-            format!("made {shown} with {files} files; next:"),
-            String::new(),
-            format!("  cd {shown}"),
-        ];
-        if self.database == Database::Postgres {
-            lines.push(
-                "  docker compose up -d  # a database; or say where yours is in DATABASE_URL"
-                    .to_owned(),
-            );
-        }
-        lines.push("  cargo run             # http://localhost:4000".to_owned());
-        lines.push("  cargo test".to_owned());
-        if let Some(workspace) = workspace_above(folder) {
-            lines.push(String::new());
-            lines.push(format!(
-                "note: it lies in the workspace of {}, which has to name it among its members",
-                workspace.display()
-            ));
-        }
-        lines.join("\n")
+/// The release that this command is of.
+const OWN_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION_MAJOR"),
+    ".",
+    env!("CARGO_PKG_VERSION_MINOR")
+);
+
+fn release(version: &str) -> Result<Source> {
+    let is_version = version.starts_with(|it: char| it.is_ascii_digit())
+        && version
+            .chars()
+            .all(|it| it.is_ascii_alphanumeric() || ".-+".contains(it));
+    match is_version {
+        true => Ok(Source::Release(version.to_owned())),
+        false => Err(Failure::usage(format_args!(
+            "--bennu-version {version:?} is no version; give one as in {OWN_VERSION}"
+        ))),
     }
+}
+
+/// The copy of Bennu's repository that this command was built in, if it's still there. A command that cargo got from a registry
+/// was built in a folder that has this crate alone.
+fn own_repository() -> Option<PathBuf> {
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let repository = built_in.ancestors().nth(2)?;
+    let is_there = |name: &str| {
+        repository
+            .join("crates")
+            .join(name)
+            .join("Cargo.toml")
+            .is_file()
+    };
+    let all = ["bennu", "bennu-redis", "bennu-nats"]
+        .into_iter()
+        .all(is_there);
+    all.then(|| repository.to_owned())
 }
 
 /// Whether an application may be made there: nothing is there, or an empty folder.

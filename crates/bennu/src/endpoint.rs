@@ -6,7 +6,7 @@ mod watch;
 
 use std::{fmt, sync::Arc};
 
-use axum::{Router, body::Body, routing::MethodRouter};
+use axum::{Router, body::Body, response::Response, routing::MethodRouter};
 use bennu_pubsub::{Adapter, ClusterOptions, NodeName, PubSub, Receiver, Subscription};
 use bennu_wire::{Broadcast, Payload, Topic};
 use futures_util::future::join_all;
@@ -241,14 +241,24 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
 }
 
 impl<A> Endpoint<A> {
-    /// The routes of all mounted sockets, to be merged into or nested in the application's router. A node among
-    /// others begins to connect to them.
-    pub fn router(&self) -> Router {
+    /// The routes of all mounted sockets, to be merged into or nested in the application's router, whatever state that is
+    /// given: sockets have the endpoint's `app` instead. A node among others begins to connect to them.
+    ///
+    /// ```
+    /// use axum::{Router, extract::State, routing::get};
+    /// # let endpoint = bennu::Endpoint::new(());
+    ///
+    /// let app: Router = Router::new()
+    ///     .route("/greeting", get(async |State(greeting): State<&'static str>| greeting))
+    ///     .merge(endpoint.router())
+    ///     .with_state("hello");
+    /// ```
+    pub fn router<S>(&self) -> Router<S> {
         if let Some(cluster) = self.pubsub.cluster() {
             cluster.begin();
             self.presence.begin();
         }
-        self.router.clone()
+        self.router.clone().with_state(())
     }
 
     /// Serves a client over a byte stream that has been upgraded to WebSocket already: by another HTTP server,
@@ -262,12 +272,21 @@ impl<A> Endpoint<A> {
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let refused = |response: Response| response.status();
+        self.upgraded(request, io).await.map_err(refused)
+    }
+
+    /// As [`serve_upgraded`](Self::serve_upgraded). The response of a refusal has [why](websocket::Why) with it.
+    pub(crate) async fn upgraded<IO>(&self, request: Request<()>, io: IO) -> Result<(), Response>
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let mut request = request.map(|()| Body::empty());
         request.extensions_mut().insert(websocket::Stream::new(io));
         let Ok(response) = self.router.clone().oneshot(request).await;
         match response.status() {
             StatusCode::SWITCHING_PROTOCOLS => Ok(()),
-            status => Err(status),
+            _ => Err(response),
         }
     }
 

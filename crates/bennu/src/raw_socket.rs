@@ -41,7 +41,7 @@ use crate::{
 ///     }
 /// }
 ///
-/// let router = Endpoint::new(()).raw_socket::<Echo>("/echo").router();
+/// let router: axum::Router = Endpoint::new(()).raw_socket::<Echo>("/echo").router();
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a raw socket",

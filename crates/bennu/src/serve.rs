@@ -20,6 +20,7 @@ use axum::{
     extract::ConnectInfo,
     response::{IntoResponse, Response},
 };
+use bennu_pubsub::Outage;
 use futures_util::future::join_all;
 use http::{
     Request, StatusCode, Version,
@@ -287,18 +288,26 @@ impl IntoFuture for Serve {
 }
 
 async fn accept(listener: &TcpListener, limits: &Limits, crowd: &Arc<Crowd>, http: &Http) {
+    // Ten times a second, for as long as there's no room, would drown the log.
+    let mut outage = Outage::default();
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 // A peer that went away while it waited is nothing; otherwise the system has no room.
                 if !is_of_the_peer(&error) {
-                    tracing::error!(%error, "failed to accept a connection");
+                    if let Some(times) = outage.failed(std::time::Instant::now()) {
+                        tracing::error!(%error, times, "failed to accept a connection");
+                    }
                     sleep(ACCEPT_PAUSE).await;
                 }
                 continue;
             }
         };
+        if let Some(took) = outage.over(std::time::Instant::now()) {
+            let seconds = took.as_secs_f32();
+            tracing::info!("accepts connections again after {seconds:.1} s");
+        }
         let _ = stream.set_nodelay(true);
         let (all, each) = (limits.connections_max, limits.connections_per_peer_max);
         match crowd.admit(peer.ip(), all, each) {

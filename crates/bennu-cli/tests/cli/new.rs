@@ -106,22 +106,42 @@ fn each_application_has_a_secret_of_its_own() {
 }
 
 #[test]
-fn bennu_is_the_release_or_the_copy_that_is_named() {
+fn bennu_is_the_copy_that_the_command_was_built_in_or_what_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = |name: &str, options: &[&str]| {
         let ran = bennu(folder.path(), &[&["new", name], options].concat());
         assert_eq!(ran.code, 0, "{ran:?}");
+        let says = "note: it uses Bennu from ";
+        assert_eq!(
+            ran.stdout.contains(says),
+            options.is_empty(),
+            "{}",
+            ran.stdout
+        );
         let text = fs::read_to_string(folder.path().join(name).join("Cargo.toml")).unwrap();
         text.parse::<toml::Table>().unwrap()
     };
-    let release = manifest("a", &[]);
+    let release = manifest("a", &["--bennu-version", "0.1"]);
     assert_eq!(
         release["dependencies"]["bennu"]["version"].as_str(),
         Some("0.1")
     );
-    let copy = manifest("b", &["--bennu-path", repository()]);
-    let path = Path::new(copy["dependencies"]["bennu"]["path"].as_str().unwrap());
-    assert!(path.is_absolute() && path.join("src/endpoint.rs").is_file());
+    for (name, options) in [("b", &["--bennu-path", repository()][..]), ("c", &[])] {
+        let copy = manifest(name, options);
+        let path = Path::new(copy["dependencies"]["bennu"]["path"].as_str().unwrap());
+        assert!(path.is_absolute() && path.join("src/endpoint.rs").is_file());
+    }
+    // What lies outside of the folder isn't there where an image is built.
+    let warns = |name: &str, file: &str| {
+        let text = fs::read_to_string(folder.path().join(name).join(file)).unwrap();
+        text.contains("not in the image's build")
+    };
+    for file in ["Dockerfile", "README.md"] {
+        assert_eq!(
+            ["a", "b", "c"].map(|it| warns(it, file)),
+            [false, true, true]
+        );
+    }
 }
 
 #[test]
@@ -157,6 +177,7 @@ fn what_cannot_be_is_refused_in_one_line_and_nothing_is_made() {
         2,
         "there is no crates/bennu in it",
     );
+    check(&["a", "--bennu-version", "0\"1"], 2, "is no version");
 }
 
 #[test]

@@ -78,8 +78,9 @@ impl SocketOptions {
     /// Connections that this mount may have from one address: any number. Further clients are refused with status 429.
     ///
     /// The address is [`ConnectInfo::peer_addr`]: behind a proxy all clients have the proxy's. IPv6 addresses are the
-    /// same when their first 64 bits are, which is what one customer gets. Where the address isn't known, this doesn't
-    /// count.
+    /// same when their first 64 bits are, which is what one customer gets. Where the address isn't known, this does
+    /// nothing: it is known under [`bennu::serve`](crate::serve), and under `axum::serve` with the router's
+    /// `into_make_service_with_connect_info::<SocketAddr>()`.
     ///
     /// [`ConnectInfo::peer_addr`]: crate::ConnectInfo::peer_addr
     pub fn connections_per_peer_max(mut self, connections: usize) -> Self {

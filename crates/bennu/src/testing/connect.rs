@@ -14,7 +14,9 @@ use super::{
     Client, fail,
     link::{Link, STREAM_BYTES, ServerEnd},
 };
-use crate::{ConnectInfo, Endpoint, Error, Result, Socket, params::Params};
+use crate::{
+    ConnectInfo, Endpoint, Error, Result, Socket, params::Params, transport::websocket::Why,
+};
 
 /// How long a client that isn't told otherwise says nothing.
 const HEARTBEAT_INTERVAL_MAX: Duration = Duration::from_secs(30);
@@ -148,8 +150,8 @@ impl<A: Send + Sync + 'static> Connect<A> {
     ///
     /// # Errors
     ///
-    /// The status with which the client was refused. What [`Socket::connect`] said is logged, as always;
-    /// [`socket`](Self::socket) returns it.
+    /// The status with which the client was refused, and why. What [`Socket::connect`] said is there as text;
+    /// [`socket`](Self::socket) returns it as it is.
     pub async fn open(self) -> Result<Client, ConnectError> {
         let endpoint = self.endpoint.clone();
         let serializer = self.serializer;
@@ -161,12 +163,15 @@ impl<A: Send + Sync + 'static> Connect<A> {
         let (near, far) = tokio::io::duplex(STREAM_BYTES);
         let (_gone, gone) = watch::channel(());
         let far = ServerEnd { stream: far, _gone };
-        match endpoint.serve_upgraded(request, far).await {
+        match endpoint.upgraded(request, far).await {
             Ok(()) => Ok(Client {
                 link: Link::new(near, gone, serializer, interval).into(),
                 pubsub: endpoint.pubsub().clone(),
             }),
-            Err(status) => Err(ConnectError { status }),
+            Err(response) => Err(ConnectError {
+                status: response.status(),
+                reason: response.extensions().get::<Why>().map(|it| it.0.clone()),
+            }),
         }
     }
 
@@ -253,16 +258,23 @@ impl<A> fmt::Debug for Connect<A> {
 }
 
 /// The client wasn't let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectError {
     /// As the client gets it: 403 when it's refused, 404 when nothing is mounted there.
     pub status: StatusCode,
+    /// Why, which a client isn't told: a param that is missing, an origin, what [`Socket::connect`] said. The server's log
+    /// says it too. Nothing where no socket was asked, as nothing is mounted there.
+    pub reason: Option<String>,
 }
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the client was refused with status {}", self.status)
+        write!(f, "the client was refused with status {}", self.status)?;
+        match &self.reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
     }
 }
 

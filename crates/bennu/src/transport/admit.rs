@@ -1,6 +1,6 @@
 //! Whether a client is let in: what every transport asks it, in Phoenix's order.
 
-use std::{any::type_name, panic::AssertUnwindSafe, sync::Arc};
+use std::{any::type_name, fmt, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts, RawPathParams},
@@ -37,8 +37,8 @@ pub(crate) enum Refusal {
     BadRequest,
     /// Its query is too long.
     TooLong,
-    /// Some check says no.
-    Forbidden,
+    /// Some check says no, and why.
+    Forbidden(String),
     /// The socket says no.
     Refused(Error),
     /// The socket panicked.
@@ -47,10 +47,17 @@ pub(crate) enum Refusal {
 
 impl Refusal {
     /// Says no, and tells the log why.
-    pub(crate) fn forbidden(mount: &Mount, refused: Refused, why: &str) -> Self {
+    pub(crate) fn forbidden(mount: &Mount, refused: Refused, why: impl Into<String>) -> Self {
+        let why = why.into();
         mount.counters.refuse(refused);
-        warn(mount, why);
-        Self::Forbidden
+        warn(mount, &why);
+        Self::Forbidden(why)
+    }
+
+    /// Code of the user's panicked.
+    fn panicked(mount: &Mount) -> Self {
+        mount.counters.refuse(Refused::Panicked);
+        Self::Panicked
     }
 
     /// As plain HTTP, or what the application answers in place of a socket that says no.
@@ -73,10 +80,25 @@ impl Refusal {
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::TooLong => StatusCode::URI_TOO_LONG,
-            Self::Forbidden | Self::Refused(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::Refused(_) => StatusCode::FORBIDDEN,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         };
         status.into_response()
+    }
+}
+
+/// For whoever asks in the server's own process: clients are told the status.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unavailable => "the server is draining or full, or its connect took too long",
+            Self::TooMany => "its address has as many connections as it may",
+            Self::BadRequest => "its query makes no sense",
+            Self::TooLong => "its query is too long",
+            Self::Forbidden(why) => why,
+            Self::Refused(error) => return error.fmt(f),
+            Self::Panicked => "the application panicked",
+        })
     }
 }
 
@@ -134,8 +156,9 @@ pub(crate) async fn params(mount: &Mount, parts: &mut Parts) -> Result<Params, R
 
 /// Whether the page that connects may do so.
 pub(crate) fn origin(mount: &Mount, parts: &Parts) -> Result<(), Refusal> {
-    origin::check(parts, &mount.options)
-        .map_err(|why| Refusal::forbidden(mount, Refused::Origin, &why))
+    caught(|| origin::check(parts, &mount.options))
+        .map_err(|_| Refusal::panicked(mount))?
+        .map_err(|why| Refusal::forbidden(mount, Refused::Origin, why))
 }
 
 /// Negotiates the version, looks for a seat, and asks the socket.
@@ -146,25 +169,22 @@ pub(crate) async fn connect<T: Accept>(
     mut parts: Parts,
     carrier: Carrier,
 ) -> Result<Admitted<T::Driver>, Refusal> {
-    let refused = |label, why: &str| Refusal::forbidden(mount, label, why);
+    let refused = |label, why: String| Refusal::forbidden(mount, label, why);
     let options = &mount.options;
     let vsn = params.text("vsn");
     let serializer = match sockets.negotiate(vsn) {
         // It's there, but not as a text.
         Ok(_) if vsn.is_none() && params.contains("vsn") => {
-            Err(refused(Refused::Vsn, "its vsn is no text"))
+            Err(refused(Refused::Vsn, "its vsn is no text".to_owned()))
         }
         Ok(serializer) => Ok(serializer),
-        Err(error) => Err(refused(Refused::Vsn, &error.to_string())),
+        Err(error) => Err(refused(Refused::Vsn, error.to_string())),
     }?;
     let csrf_token = params.text("_csrf_token").map(str::to_owned);
     let line = Line::begin(mount, &params);
     let params = caught(|| params.decode())
-        .map_err(|_| {
-            mount.counters.refuse(Refused::Panicked);
-            Refusal::Panicked
-        })?
-        .map_err(|error| refused(Refused::Params, &error.to_string()))?;
+        .map_err(|_| Refusal::panicked(mount))?
+        .map_err(|error| refused(Refused::Params, error.to_string()))?;
     let peer = ConnectInfo::peer_of(&parts).map(|it| it.ip());
     let seat = mount.reserve(peer)?;
     let encoding = Encoding {

@@ -117,7 +117,7 @@ impl CheckOrigin {
     }
 
     /// Pages that the function says yes to. It is also asked for origins that can't be read, which are without a
-    /// host.
+    /// host. Where it panics, the client gets status 500.
     ///
     /// ```
     /// # use bennu::CheckOrigin;

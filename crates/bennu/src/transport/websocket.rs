@@ -25,7 +25,7 @@ use super::{
     subprotocol,
 };
 use crate::{
-    runtime::{Connection, Driver, Mount},
+    runtime::{Connection, Driver, Mount, caught},
     serve::Line,
     telemetry::Refused,
 };
@@ -45,6 +45,16 @@ pub(crate) fn route<T: Accept>(mount: Arc<Mount>, sockets: Arc<T>) -> MethodRout
 /// A byte stream that takes the place of hyper's: see [`Endpoint::serve_upgraded`](crate::Endpoint).
 #[derive(Clone)]
 pub(crate) struct Stream(Arc<Mutex<Option<Box<dyn Io>>>>);
+
+/// Why a client with such a stream wasn't let in. It goes along with the response, and no transport shows it.
+#[derive(Clone)]
+pub(crate) struct Why(
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(dead_code, reason = "the test kit alone tells of it")
+    )]
+    pub(crate) String,
+);
 
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
@@ -71,7 +81,13 @@ async fn connect<T: Accept>(
     let (mut parts, _) = request.into_parts();
     let refused = |refusal: Refusal| refusal.answer(&mount.options);
     if let Some(io) = parts.extensions.remove::<Stream>().and_then(|it| it.take()) {
-        let client = admit(mount, sockets, parts).await.map_err(refused)?;
+        let client = admit(mount, sockets, parts).await.map_err(|refusal| {
+            // It may be an error of the user's that is shown.
+            let why = caught(|| refusal.to_string()).unwrap_or_default();
+            let mut response = refused(refusal);
+            response.extensions_mut().insert(Why(why));
+            response
+        })?;
         tokio::spawn(connection(io, BytesMut::new(), client.admitted));
         return Ok(StatusCode::SWITCHING_PROTOCOLS.into_response());
     }

@@ -3,15 +3,16 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bennu::{
-    Bytes, ConnectInfo, Endpoint, SocketOptions,
+    Bytes, CheckOrigin, ConnectInfo, Endpoint, SocketOptions,
     testing::{
         Close, Connect, assert_broadcast, assert_push, assert_reply, refute_push, refute_reply,
     },
 };
-use serde_json::json;
+use http::StatusCode;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::room::Stage;
+use crate::room::{Stage, User};
 
 #[tokio::test(start_paused = true)]
 async fn serializer_v1_is_spoken_on_request() {
@@ -28,6 +29,60 @@ async fn serializer_v1_is_spoken_on_request() {
     assert_push!(room, "broadcast", "x");
     assert_broadcast!(room, "broadcast", "x");
     assert_reply!(client.heartbeat(), "ok", {});
+}
+
+/// The client itself gets a status and nothing else.
+#[tokio::test(start_paused = true)]
+async fn a_test_is_told_why_a_client_was_refused() {
+    let pages = CheckOrigin::list(["//example.com"]).unwrap();
+    let asked = CheckOrigin::callback(|_| panic!("as the test has it"));
+    let options = SocketOptions::new;
+    let endpoint = Stage::new().endpoint;
+    let endpoint = endpoint
+        .socket_with::<User>("/pages", options().check_origin(pages))
+        .socket_with::<User>("/asked", options().check_origin(asked))
+        .socket_with::<User>("/full", options().connections_max(0))
+        .socket_with::<User>("/polite", options().on_refused(|_| StatusCode::GONE));
+    let check = async |path: &str, params: Value, status: u16, expected: &str| {
+        let connect = Connect::new(&endpoint, path).params(params);
+        let connect = connect.header("origin", "https://other.com");
+        let refused = connect.open().await.unwrap_err();
+        assert_eq!(refused.status, status, "{path}: {refused}");
+        assert!(refused.to_string().contains(expected), "{path}: {refused}");
+        assert_eq!(refused.reason.is_none(), status == 404, "{path}: {refused}");
+    };
+    let (nobody, ada) = (json!({"user_id": 0}), json!({"user_id": 1}));
+    check(
+        "/socket",
+        json!({}),
+        403,
+        "403 Forbidden: params: missing field `user_id`",
+    )
+    .await;
+    check(
+        "/socket",
+        nobody.clone(),
+        403,
+        r#"refused with {"reason":"nobody"}"#,
+    )
+    .await;
+    check(
+        "/polite",
+        nobody,
+        410,
+        r#"refused with {"reason":"nobody"}"#,
+    )
+    .await;
+    check(
+        "/pages",
+        ada.clone(),
+        403,
+        r#"its origin "https://other.com" isn't in"#,
+    )
+    .await;
+    check("/asked", ada.clone(), 500, "the application panicked").await;
+    check("/full", ada.clone(), 503, "the server is draining or full").await;
+    check("/nowhere", ada, 404, "with status 404 Not Found").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ fn node_with(bus: &LocalBus, name: &str, options: PresenceOptions) -> Endpoint<(
         .presence_options(options)
         .socket::<User>("/socket");
     // From here on it is among the others.
-    let _ = endpoint.router();
+    let _: axum::Router = endpoint.router();
     endpoint
 }
 

@@ -99,6 +99,14 @@ async fn pages_of_other_origins_are_refused() {
 }
 
 #[tokio::test]
+async fn a_check_of_origins_that_panics_is_a_server_error() {
+    let from = |origin| Address::new("/asked?vsn=2.0.0").header("origin", origin);
+    check_connect(&from("https://example.com"), Ok(())).await;
+    check_connect(&from("https://other.com"), Err(403)).await;
+    check_connect(&from("null"), Err(500)).await;
+}
+
+#[tokio::test]
 async fn a_query_that_isnt_utf8_is_a_bad_request() {
     check_connect(&Address::new("/socket?vsn=2.0.0&a=%ff"), Err(400)).await;
 }

@@ -166,6 +166,12 @@ fn endpoint(
             "/pages",
             options().check_origin(CheckOrigin::list(["//example.com"]).unwrap()),
         )
+        .socket_with::<UserSocket>(
+            "/asked",
+            options().check_origin(CheckOrigin::callback(|origin| {
+                origin.host().unwrap() == "example.com"
+            })),
+        )
         .socket_with::<UserSocket>("/two", options().channels_max(2))
         .socket_with::<UserSocket>(
             "/of/:tenant",

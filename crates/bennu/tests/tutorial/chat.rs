@@ -119,6 +119,7 @@ pub fn endpoint() -> Endpoint<()> {
 
 #[tokio::main]
 pub async fn main() -> std::io::Result<()> {
+    tracing_subscriber::fmt::init();
     let endpoint = endpoint();
     let router = Router::new()
         .route("/", get(async || Html(PAGE)))

@@ -106,7 +106,9 @@ impl IntoResponse for Answer {
             Self::Refused(Refusal::Refused(error)) if error.is_final() => {
                 json(json!({"status": 403, "final": true}))
             }
-            Self::Refused(Refusal::Forbidden | Refusal::Refused(_)) => json(json!({"status": 403})),
+            Self::Refused(Refusal::Forbidden(_) | Refusal::Refused(_)) => {
+                json(json!({"status": 403}))
+            }
             Self::Refused(refusal) => refusal.response(),
             Self::Preflight(allowed) => preflight(allowed),
         };
