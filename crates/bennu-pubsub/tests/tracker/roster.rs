@@ -193,8 +193,8 @@ fn who_changes_faster_than_is_published_fills_no_memory() {
     starter.track(&"t".into(), "d", &meta()).unwrap();
 
     let mut shown = std::collections::BTreeMap::new();
-    let published = published.lock().unwrap();
-    for diff in published.iter() {
+    let published = std::mem::take(&mut *published.lock().unwrap());
+    for diff in &published {
         for (key, entry) in diff.joins.iter() {
             for meta in entry.metas() {
                 assert!(shown.insert(meta.phx_ref(), key.to_owned()).is_none());
